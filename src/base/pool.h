@@ -1,0 +1,27 @@
+/*
+ * A pool of worker threads that runs jobs in the order of submission.
+ *
+ * Job functions must not wait for other jobs of the same pool. pool_wait() may be called by the owner only.
+ * With n_threads <= 1 the pool starts no thread and runs each job inside pool_submit().
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "base/macros.h"
+
+typedef struct Pool Pool;
+typedef void (*PoolJob)(void *data);
+
+/* n_threads 0: as many as there are processors for this process. */
+Pool *pool_new(size_t n_threads);
+void pool_free(Pool *pool); /* waits for every job; NULL is fine */
+DEFINE_CLEANUP(Pool *, pool_free)
+
+/* Queues a job. Blocks while more than 1024 jobs wait, so that memory stays bounded. */
+void pool_submit(Pool *pool, PoolJob job, void *data);
+void pool_wait(Pool *pool); /* until nothing is queued or running */
+size_t pool_threads(const Pool *pool);
+
+/* Processors that this process may use (affinity and cgroup quota respected), at least 1. */
+size_t cpu_count(void);

@@ -1,0 +1,56 @@
+/*
+ * Writer of EROFS indexes: file system images that hold names and attributes only; the content of files stays in the layers' tars, which are
+ * the extra devices of the image (block size 512, one chunk a file). No I/O of its own: entries in, bytes out.
+ *
+ * An ErofsTree is built from the entries of one tar, or from the finished indexes of several layers, bottom first; then it is written.
+ *
+ * Single-layer index: whiteouts are kept as overlayfs's own (character device 0:0; trusted.overlay.opaque=y on directories), so that the index can be a
+ * lower directory of an overlay. Merged index: whiteouts are applied and gone.
+ *
+ * Spec: Linux fs/erofs/erofs_fs.h (on-disk format), Documentation/filesystems/erofs.rst. docs/formats/index.md says which part of it we use.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "base/sink.h"
+#include "tar/tar.h"
+
+#define EROFS_INDEX_BLOCK_SIZE 512
+
+typedef struct ErofsTree ErofsTree;
+
+ErofsTree *erofs_tree_new(void);
+void erofs_tree_free(ErofsTree *tree);
+DEFINE_CLEANUP(ErofsTree *, erofs_tree_free)
+
+/*
+ * Adds one member of the tar that is device 1 of a single-layer index, with the rules of applying a layer: a later entry replaces an earlier one of the same
+ * path (directory over directory only changes attributes), missing parents are made (0755, 0:0, mtime of the epoch), a hard link needs its target in this tar.
+ * Errors: INVALID (parent is not a directory, hard link to nothing or to a directory), LIMIT.
+ */
+int erofs_tree_add(ErofsTree *tree, const TarEntry *entry, Error *err);
+
+/*
+ * Lays a finished single-layer index over the tree as its next device (the first call is device 1), applying its whiteouts and opaque directories.
+ * `index` must stay mapped until the tree is freed. CORRUPT when the bytes are not an index that this writer made.
+ */
+int erofs_tree_add_index(ErofsTree *tree, const void *index, size_t size, Error *err);
+
+/* Sizes of the layers' tars in bytes, in the order of the devices; what the device table needs. */
+int erofs_tree_write(ErofsTree *tree, const uint64_t *tar_sizes, size_t n_devices, const Sink *to, Error *err);
+
+typedef struct ErofsStats {
+        uint64_t n_entries;     /* names, without the root */
+        uint64_t n_files;       /* regular files, hard links counted once */
+        uint64_t content_size;  /* bytes of content of those files */
+        uint64_t n_whiteouts;
+} ErofsStats;
+void erofs_tree_stats(const ErofsTree *tree, ErofsStats *ret);
+
+/* Checks that the bytes are a sound index as this writer makes them: superblock checksum, every offset inside, sizes within `tar_sizes`. For fsck and fuzzing. */
+int erofs_index_check(const void *index, size_t size, const uint64_t *tar_sizes, size_t n_devices, Error *err);
