@@ -1,0 +1,47 @@
+/*
+ * Records of containers and volumes. What is in the JSON texts is container/'s business; the store keeps names unique and images in use alive.
+ */
+#pragma once
+
+#include "store/store.h"
+
+typedef struct ContainerRecord {
+        char id[65];
+        char *name;
+        Digest image;        /* id of the image; DIGEST_NONE for none */
+        Timestamp created;
+        char *config;        /* JSON, never changes after creation */
+        char *state;         /* JSON */
+} ContainerRecord;
+
+void container_record_done(ContainerRecord *record);
+
+/* EXISTS when the name is taken (the message names the owner, as docker's does), NOT_FOUND when the image has gone. */
+int container_record_put(Store *store, const ContainerRecord *record, Error *err);
+int container_record_set_state(Store *store, const char *id, const char *state, Error *err);
+/* Replaces the state only when it still is `expected` (compare and swap). Returns 1 when it did, 0 when it was changed meanwhile. */
+int container_record_swap_state(Store *store, const char *id, const char *expected, const char *state, Error *err);
+int container_record_rename(Store *store, const char *id, const char *name, Error *err);
+/* By full id, unique id prefix, or name (with or without the leading "/"). NOT_FOUND: "no such container: x". */
+int container_record_find(Store *store, const char *name_or_id, ContainerRecord *ret, Error *err);
+int container_record_list(Store *store, int (*each)(void *user, const ContainerRecord *record, Error *err), void *user, Error *err); /* newest first */
+/* Removes the row; then the caller removes containers/<id>. */
+int container_record_remove(Store *store, const char *id, Error *err);
+
+/* containers/<id>, made (0700) with upper/ work/ bundle/ logs/. Absolute path, new string. */
+int container_dir_make(Store *store, const char *id, char **ret_path, Error *err);
+int container_dir_remove(Store *store, const char *id, Error *err);
+
+typedef struct VolumeRecord {
+        char *name;
+        Timestamp created;
+        bool anonymous;
+        char *labels; /* JSON object */
+} VolumeRecord;
+
+void volume_record_done(VolumeRecord *record);
+/* Makes the volume when it is not there; *ret_path is the absolute path of _data. Returns 1 when it was made, 0 when it was there. */
+int volume_make(Store *store, const VolumeRecord *record, char **ret_path, Error *err);
+int volume_find(Store *store, const char *name, VolumeRecord *ret, char **ret_path, Error *err);
+int volume_list(Store *store, int (*each)(void *user, const VolumeRecord *record, Error *err), void *user, Error *err);
+int volume_remove(Store *store, const char *name, Error *err);
