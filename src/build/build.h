@@ -1,0 +1,158 @@
+/*
+ * Building an image from a Dockerfile, with BuildKit's semantics: what goes in (BuildOptions), what is told meanwhile (BuildEvent) and what comes out (BuildResult).
+ *
+ * build_run() parses, plans the graph of stages, answers what it can from the build cache, runs the rest (independent stages at the same time), and records the
+ * image and its names in one transaction. Nothing is visible in the store before that; a build that fails or is cancelled leaves nothing but finished cache records.
+ *
+ * Threads: build_run() may start threads; events are delivered one at a time, from any of them. Steps that have to run make the calling process enter a private
+ * mount namespace (fs/mount.h), so the caller must be single-threaded or already in one.
+ */
+#pragma once
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/str.h"
+#include "crypto/digest.h"
+#include "runtime/runtime.h"
+#include "store/store.h"
+
+/* --- what is told while it goes on --- */
+
+/*
+ * One line of the progress display: a step of a stage, or something that the builder does by itself ("[internal] load build context", "exporting to image").
+ * Plain data that lives as long as the build; fields change only between events of the same vertex.
+ */
+typedef struct BuildVertex {
+        unsigned id;             /* 1, 2, … in the order of first mention: plain progress's "#3" */
+        const char *name;        /* "[builder 2/5] RUN make", "[internal] load .dockerignore", "exporting to image" */
+        const char *stage;       /* name or number of the stage, or NULL */
+        unsigned step, n_steps;  /* 2 of 5, or 0 */
+        unsigned line, end_line; /* in the Dockerfile, from 1; 0: none */
+        Digest digest;           /* identifies the step across builds (rawjson's vertex digest) */
+        const unsigned *inputs;  /* ids of the vertices it needs */
+        size_t n_inputs;
+        Timestamp started, completed; /* 0: not yet */
+        bool cached;
+        const char *error;       /* message when it failed, else NULL */
+} BuildVertex;
+
+typedef enum BuildEventKind {
+        BUILD_EVENT_STARTED, /* vertex: begins to run */
+        BUILD_EVENT_DONE,    /* vertex: is complete; vertex->cached says that nothing had to run (no STARTED came before then), vertex->error that it failed */
+        BUILD_EVENT_LOG,     /* vertex, stream, data, size: output of a RUN, complete and unmodified, split at any place */
+        BUILD_EVENT_STATUS,  /* vertex, name, current, total, done: progress within a vertex in bytes ("transferring context", "https://…") */
+        BUILD_EVENT_WARNING, /* warning */
+} BuildEventKind;
+
+typedef struct BuildWarning {
+        const char *rule;        /* "StageNameCasing"; NULL for warnings that are not build checks */
+        const char *message;     /* one sentence; "StageNameCasing: Stage name 'Build' should be lowercase" without the rule's name */
+        const char *description; /* of the rule, or NULL */
+        const char *url;         /* where the rule is explained, or NULL */
+        const char *file;        /* name of the Dockerfile, or NULL */
+        unsigned line, end_line; /* from 1; 0: none */
+} BuildWarning;
+
+typedef struct BuildEvent {
+        BuildEventKind kind;
+        const BuildVertex *vertex;
+        Timestamp time;
+        int stream; /* 1 standard output, 2 standard error */
+        const void *data;
+        size_t size;
+        const char *name;
+        uint64_t current, total; /* total 0: not known */
+        bool done;
+        const BuildWarning *warning;
+} BuildEvent;
+
+/* --- what goes in --- */
+
+typedef struct BuildSecret {
+        char *id;
+        char *file; /* path of a file (or directory entry) that holds it, or NULL */
+        char *env;  /* name of an environment variable of this process, or NULL. Both NULL: variable `id` if set, else file `id` */
+} BuildSecret;
+
+typedef struct BuildSsh {
+        char *id;      /* "default" */
+        char *socket;  /* path of an agent's socket; NULL: SSH_AUTH_SOCK */
+        StrList keys;  /* files of private keys, when there is no agent */
+} BuildSsh;
+
+/* --build-context name=value */
+typedef struct BuildNamedContext {
+        char *name;
+        char *value; /* a directory, "docker-image://reference", "oci-layout://path", "target:stage", "https://…", git URL */
+} BuildNamedContext;
+
+typedef enum BuildNetwork { BUILD_NETWORK_DEFAULT, BUILD_NETWORK_NONE, BUILD_NETWORK_HOST } BuildNetwork;
+
+typedef struct BuildOptions {
+        const char *context;         /* directory; NULL: none (a Dockerfile alone) */
+        const char *dockerfile;      /* path of the Dockerfile; NULL: "Dockerfile" (or "dockerfile") in the context. Relative to the working directory */
+        const char *dockerfile_text; /* its content when it does not come from a file (`-f -`); `dockerfile` is then only its name in messages, or NULL */
+        size_t dockerfile_size;      /* bytes of dockerfile_text */
+
+        const char *target;          /* stage by name or number; NULL: the last one */
+        const char *platform;        /* "linux/arm64"; NULL: this machine's */
+        StrList tags;                /* names as the user typed them; checked before anything runs */
+        StrList build_args;          /* "NAME=value" */
+        StrList labels;              /* "key=value" */
+        StrList add_hosts;           /* "name:address" ("host-gateway" is not resolved here) */
+        StrList allow;               /* entitlements: "network.host", "security.insecure" */
+        StrList no_cache_filter;     /* stages whose steps never come from the cache */
+        bool no_cache;
+        BuildNetwork network;        /* of RUN without --network */
+        bool host_ca;                /* the host's CA bundle is visible in RUN (and in its environment) and leaves no trace */
+        uint64_t shm_size;           /* bytes; 0: 64 MiB */
+        const RunLimit *limits;
+        size_t n_limits;
+        const char *cgroup_parent;
+        const BuildSecret *secrets;
+        size_t n_secrets;
+        const BuildSsh *ssh;
+        size_t n_ssh;
+        const BuildNamedContext *contexts;
+        size_t n_contexts;
+
+        int64_t epoch;               /* SOURCE_DATE_EPOCH in seconds, -1: none. The build argument of that name has precedence */
+        unsigned jobs;               /* steps at the same time; 0: as many as there are processors */
+        bool discard;                /* build for the cache and the messages only: no image is recorded (--output type=cacheonly) */
+
+        /* Called one at a time, with a lock held: it must not call back into the build. May be NULL. */
+        void (*event)(void *user, const BuildEvent *event);
+        void *user;
+        /* Set to non-zero by a signal handler or another thread to stop the build: what runs is killed, the error is CANCELLED. May be NULL. */
+        const volatile sig_atomic_t *cancel;
+} BuildOptions;
+
+#define BUILD_OPTIONS_INIT ((BuildOptions){ .epoch = -1 })
+
+/* Frees the lists that are in `options` (the StrLists); pointers to arrays belong to the caller. */
+void build_options_done(BuildOptions *options);
+
+/* --- what comes out --- */
+
+typedef struct BuildResult {
+        Digest id;             /* of the config: the image's id */
+        Digest manifest;       /* of the manifest */
+        uint64_t manifest_size, config_size;
+        const char *manifest_media_type; /* static */
+        char *platform;        /* "linux/amd64" */
+        StrList names;         /* tagged: "docker.io/library/app:latest" */
+        size_t n_layers;
+        unsigned n_steps, n_cached; /* steps of the Dockerfile that made or could have made a layer; how many of them came from the cache */
+} BuildResult;
+
+void build_result_done(BuildResult *result);
+
+/*
+ * Builds. Errors: INVALID (Dockerfile, options; the message shows the source line), NOT_FOUND (a base image, a file, a stage, a secret), EXIT (a RUN ended with
+ * `err->status`; the message has the command, the source lines and the last lines of its output), CANCELLED, DENIED (entitlements), and those of the store.
+ */
+int build_run(Store *store, const BuildOptions *options, BuildResult *ret, Error *err);
