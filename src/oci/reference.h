@@ -1,0 +1,72 @@
+/*
+ * Image references: "[domain/]path[:tag][@digest]", in docker's grammar and with docker's defaults.
+ *
+ *   reference = name [ ":" tag ] [ "@" digest ]           name   = [ domain "/" ] path
+ *   domain    = host [ ":" digits ]                       host   = labels joined by "." (letters, digits, inner "-") | "[" IPv6 "]"
+ *   path      = component { "/" component }               component = [a-z0-9]+ { ("." | "_" | "__" | "-"+) [a-z0-9]+ }
+ *   tag       = [A-Za-z0-9_] [A-Za-z0-9_.-]{0,127}        digest = sha256 or sha512, see crypto/digest.h
+ *
+ * The first component is a domain when it has a '.' or ':' or an upper-case letter, or is "localhost"; otherwise the domain is docker.io, and a path of one
+ * component there gets "library/" in front. index.docker.io becomes docker.io. Domain and path have at most 255 characters together.
+ *
+ * Spec: github.com/distribution/reference. Differs: digests of other algorithms are refused, as everywhere here.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "crypto/digest.h"
+
+#define REFERENCE_DEFAULT_DOMAIN "docker.io"
+#define REFERENCE_DEFAULT_TAG "latest"
+
+typedef struct Reference {
+        char *domain; /* "docker.io", "127.0.0.1:5000"; never NULL after a parse */
+        char *path;   /* "library/ubuntu" */
+        char *tag;    /* NULL when there is none */
+        Digest digest;
+} Reference;
+
+void reference_done(Reference *reference);
+#define _cleanup_reference_ _cleanup_(reference_done)
+void reference_copy(Reference *to, const Reference *from); /* `to` is empty before */
+
+/*
+ * Reads what a user types ("ubuntu", "Host:5000/x/y:1@sha256:…") into the full form. No default tag is added.
+ * Errors: INVALID with docker's words: "invalid reference format", "invalid reference format: repository name (library/Foo) must be lowercase",
+ * "invalid repository name (…), cannot specify 64-byte hexadecimal strings".
+ */
+int reference_parse(const char *s, Reference *ret, Error *err);
+
+/* reference_parse() and, when it has neither tag nor digest, the tag "latest". */
+int reference_parse_tagged(const char *s, Reference *ret, Error *err);
+
+/* reference_parse() for the target of a tag or build -t: a digest is refused ("refusing to create a tag with a digest reference"), "latest" is added. */
+int reference_parse_target(const char *s, Reference *ret, Error *err);
+
+/* All new strings. Full: "docker.io/library/ubuntu:22.04"; familiar: what docker prints, "ubuntu:22.04". */
+char *reference_text(const Reference *reference);
+char *reference_name(const Reference *reference); /* without tag and digest */
+char *reference_familiar(const Reference *reference);
+char *reference_familiar_name(const Reference *reference); /* without tag and digest */
+
+bool reference_equal(const Reference *a, const Reference *b);
+
+/* The host that serves the domain: "registry-1.docker.io" for docker.io. Borrowed. */
+const char *reference_host(const Reference *reference);
+
+/* True for hosts that docker takes as insecure without being told: localhost, 127.0.0.0/8, ::1; with or without a port. */
+bool reference_is_local(const Reference *reference);
+
+/* Whether a string alone is a tag, a repository path (no domain), a domain with an optional port. */
+bool reference_tag_valid(const char *s);
+bool reference_path_valid(const char *s);
+bool reference_domain_valid(const char *s);
+
+/*
+ * Whether `s` can be an image id or the beginning of one: "sha256:" may be in front of 1..64 lower-case hexadecimal digits. Returns the digits (inside `s`)
+ * or NULL. A name such as "cafe" is one as well: names come first when both exist, as in docker.
+ */
+const char *reference_id_prefix(const char *s);
