@@ -1,0 +1,195 @@
+#include "dockerfile/diagnose.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+void diagnosis_done(Diagnosis *diag)
+{
+        free(diag->message);
+        free(diag->ranges);
+        *diag = DIAGNOSIS_INIT;
+}
+
+int diagnosis_add_range(Diagnosis *diag, SourceRange range)
+{
+        if (diag) {
+                diag->ranges = xreallocarray(diag->ranges, diag->n_ranges + 1, sizeof(*diag->ranges));
+                diag->ranges[diag->n_ranges++] = range;
+        }
+        return -1;
+}
+
+int diagnosis_set(Diagnosis *diag, Error *err, ErrorCode code, const char *filename, SourcePos pos, SourceRange range, const char *format, ...)
+{
+        _cleanup_free_ char *message = NULL;
+        va_list args;
+
+        va_start(args, format);
+        message = xvasprintf(format, args);
+        va_end(args);
+        if (pos.line > 0)
+                error_set(err, code, "%s:%u:%u: %s", filename, pos.line, pos.column, message);
+        else
+                error_set(err, code, "%s: %s", filename, message);
+        if (diag) {
+                diagnosis_done(diag);
+                diag->message = TAKE_PTR(message);
+                diag->pos = pos;
+                if (range.start > 0)
+                        diagnosis_add_range(diag, range);
+        }
+        return -1;
+}
+
+char *diagnosis_message(const Diagnosis *diag)
+{
+        const char *message = diag->message ? diag->message : "";
+
+        if (diag->in_instruction && diag->n_ranges > 0)
+                return xasprintf("dockerfile parse error on line %u: %s", diag->ranges[0].start, message);
+        return xstrdup(message);
+}
+
+void diagnosis_render(const Diagnosis *diag, const char *filename, const char *text, size_t size, Buf *out)
+{
+        source_render(filename, text, size, diag->ranges, diag->n_ranges, out);
+}
+
+static bool is_marked(const SourceRange *ranges, size_t n_ranges, uint32_t line)
+{
+        for (size_t i = 0; i < n_ranges; i++)
+                if (ranges[i].start <= line && MAX(ranges[i].start, ranges[i].end) >= line)
+                        return true;
+        return false;
+}
+
+/* Tabs stay, everything else that could move the cursor is made visible. */
+static void put_line(Buf *out, const char *line, size_t size)
+{
+        if (size > 0 && line[size - 1] == '\r')
+                size--;
+        while (size > 0) {
+                const char *tab = memchr(line, '\t', size);
+                size_t n = tab ? (size_t)(tab - line) : size;
+                _cleanup_free_ char *shown = str_printable(line, n);
+
+                buf_puts(out, shown);
+                if (!tab)
+                        break;
+                buf_putc(out, '\t');
+                line += n + 1;
+                size -= n + 1;
+        }
+}
+
+void source_render(const char *filename, const char *text, size_t size, const SourceRange *ranges, size_t n_ranges, Buf *out)
+{
+        uint32_t n_lines = 1, start = 0, end = 0, first, line = 1;
+        const char *stop = text + size;
+        int padding, padded = 0;
+
+        if (n_ranges == 0)
+                return;
+        for (const char *p = text; (p = memchr(p, '\n', (size_t)(stop - p))) != NULL; p++)
+                n_lines++;
+        for (size_t i = 0; i < n_ranges; i++) {
+                if (i == 0 || ranges[i].start < start)
+                        start = ranges[i].start;
+                end = MAX(end, MAX(ranges[i].start, ranges[i].end));
+        }
+        if (start < 1 || start > n_lines)
+                return;
+        end = MIN(end, n_lines);
+
+        /* As buildx: two lines around, four around a single line, taken in turns from above and below. */
+        first = start;
+        padding = start == end ? 4 : 2;
+        while (padded < padding) {
+                if (start > 1) {
+                        start--;
+                        padded++;
+                }
+                if (end != n_lines) {
+                        end++;
+                        padded++;
+                }
+                padded++;
+        }
+
+        buf_putf(out, "%s:%u\n--------------------\n", filename, first);
+        for (const char *p = text; line <= end; line++) {
+                const char *newline = memchr(p, '\n', (size_t)(stop - p));
+                const char *line_end = newline ? newline : stop;
+
+                if (line >= start) {
+                        buf_putf(out, " %3u | %s ", line, is_marked(ranges, n_ranges, line) ? ">>>" : "   ");
+                        put_line(out, p, (size_t)(line_end - p));
+                        buf_putc(out, '\n');
+                }
+                if (!newline)
+                        break;
+                p = newline + 1;
+        }
+        buf_puts(out, "--------------------\n");
+}
+
+#define SUGGEST_WORD_MAX 256
+
+static size_t distance(const char *a, size_t n_a, const char *b, size_t n_b)
+{
+        size_t row[SUGGEST_WORD_MAX + 1];
+
+        for (size_t j = 0; j <= n_b; j++)
+                row[j] = j;
+        for (size_t i = 1; i <= n_a; i++) {
+                size_t diagonal = row[0];
+
+                row[0] = i;
+                for (size_t j = 1; j <= n_b; j++) {
+                        size_t best = MIN(row[j], row[j - 1]) + 1;
+
+                        best = MIN(best, diagonal + (a[i - 1] != b[j - 1]));
+                        diagonal = row[j];
+                        row[j] = best;
+                }
+        }
+        return row[n_b];
+}
+
+char *dockerfile_suggest(const char *word, const char *const *candidates, size_t n_candidates, bool fold_case)
+{
+        _cleanup_free_ char *folded = str_lower(word);
+        const char *key = fold_case ? folded : word;
+        size_t n_key = strlen(key), best = 3;
+        const char *match = NULL;
+
+        for (size_t i = 0; i < n_candidates; i++) {
+                _cleanup_free_ char *lower = fold_case ? str_lower(candidates[i]) : NULL;
+                const char *candidate = lower ? lower : candidates[i];
+                size_t n = strlen(candidate), d;
+
+                if (streq(key, candidate))
+                        return NULL; /* then the error is about something else */
+                if (n_key > SUGGEST_WORD_MAX || n > SUGGEST_WORD_MAX || (n > n_key ? n - n_key : n_key - n) >= best)
+                        continue;
+                d = distance(key, n_key, candidate, n);
+                if (d < best) {
+                        best = d;
+                        match = candidates[i];
+                }
+        }
+        if (!match)
+                return NULL;
+        if (fold_case) {
+                _cleanup_free_ char *upper = str_upper(word);
+
+                if (streq(word, folded))
+                        return str_lower(match);
+                if (streq(word, upper))
+                        return str_upper(match);
+                return str_lower(match);
+        }
+        return xstrdup(match);
+}
