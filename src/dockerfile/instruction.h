@@ -86,7 +86,7 @@ typedef struct DfMount {
         SourcePos pos;
 } DfMount;
 
-typedef enum RunNetwork { RUN_NETWORK_DEFAULT, RUN_NETWORK_NONE, RUN_NETWORK_HOST } RunNetwork;
+typedef enum DfNetwork { DF_NETWORK_DEFAULT, DF_NETWORK_NONE, DF_NETWORK_HOST } DfNetwork; /* RunNetwork is runtime/runtime.h's */
 typedef enum RunSecurity { RUN_SECURITY_SANDBOX, RUN_SECURITY_INSECURE } RunSecurity;
 
 typedef struct RunInstruction {
@@ -94,7 +94,7 @@ typedef struct RunInstruction {
         DfWord *mount_flags; /* the values of --mount as written */
         DfMount *mounts;     /* as written only `from` is known; all fields after instruction_expand() */
         size_t n_mounts;
-        RunNetwork network;
+        DfNetwork network;
         RunSecurity security;
         bool has_network, has_security; /* the flag was given */
 } RunInstruction;
