@@ -63,6 +63,8 @@ int lease_new(Store *store, const char *purpose, Lease **ret, Error *err);
 void lease_free(Lease *lease); /* releases; removes its temporary directory */
 DEFINE_CLEANUP(Lease *, lease_free)
 
+Store *lease_store(const Lease *lease); /* belongs to whoever opened it */
+
 /* Directory descriptor of the lease's own temporary directory (made on first use). Belongs to the lease. */
 int lease_tmp_fd(Lease *lease, Error *err);
 /* Its absolute path. Belongs to the lease. NULL on error. */

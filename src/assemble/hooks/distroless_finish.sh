@@ -46,6 +46,8 @@ chmod 1777 "$root/tmp"
 # Documentation, translations and what only people at a terminal use.
 rm -rf "$root/usr/share/man" "$root/usr/share/info" "$root/usr/share/lintian" "$root/usr/share/locale" "$root/usr/share/bug" "$root/usr/share/pixmaps" \
     "$root/usr/share/applications" "$root/usr/share/doc-base" "$root/usr/share/bash-completion"
+# Character sets beyond Unicode and Western European.
+find "$root/usr/lib" -path "*/gconv/*.so" ! -name "UTF-*" ! -name "UNICODE.so" ! -name "ISO8859-1.so" ! -name "ISO8859-15.so" -delete
 find "$root/usr/share/doc" ! -type d ! -name copyright -delete 2>/dev/null || true
 find "$root/usr/share/doc" -depth -type d -empty -delete 2>/dev/null || true
 rm -f "$root/etc/hostname" "$root/etc/resolv.conf"
