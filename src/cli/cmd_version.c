@@ -1,0 +1,83 @@
+/*
+ * mica version, mica help.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "cli/command_list.h"
+#include "cli/terminal.h"
+
+typedef struct VersionOptions {
+        const char *format;
+} VersionOptions;
+
+static const Option version_options[] = {
+        { "format", 'f', OPTION_STRING, offsetof(VersionOptions, format), .help = "Format output using a custom template: 'json' or a Go template" },
+        OPTION_TABLE_END,
+};
+
+/* GOARCH's name of this machine, as docker prints it. */
+static const char *architecture_name(void)
+{
+#if defined(__x86_64__)
+        return "amd64";
+#elif defined(__aarch64__)
+        return "arm64";
+#elif defined(__riscv)
+        return "riscv64";
+#elif defined(__powerpc64__)
+        return "ppc64le";
+#elif defined(__s390x__)
+        return "s390x";
+#elif defined(__arm__)
+        return "arm";
+#else
+        return "386";
+#endif
+}
+
+static int run_version(Cli *cli, const void *data, const StrList *args, Error *err)
+{
+        struct utsname host = { 0 };
+
+        uname(&host);
+        fprintf(cli->out, "Client: mica\n Version:           %s\n OS/Arch:           linux/%s\n Kernel:            %s\n", MICA_VERSION, architecture_name(),
+                host.release);
+        return 0;
+}
+
+const Command command_version = {
+        .usage = "[OPTIONS]",
+        .summary = "Show the mica version information",
+        .options = { version_options },
+        .options_size = sizeof(VersionOptions),
+        .run = run_version,
+};
+
+static int run_help(Cli *cli, const void *data, const StrList *args, Error *err)
+{
+        _cleanup_free_ char *name = strlist_join(args, " ");
+        const CommandEntry *entry = *name ? command_entry_find(name) : NULL;
+        unsigned width = terminal_width(STDOUT_FILENO) - 1;
+
+        if (*name && !entry)
+                return error_set(err, ERROR_INVALID, "unknown help topic: %s", name);
+        if (entry && entry->command)
+                help_print_command(cli->out, entry, width);
+        else
+                help_print_group(cli->out, name, width);
+        return 0;
+}
+
+static const Option no_options[] = { OPTION_TABLE_END };
+
+const Command command_help = {
+        .usage = "[COMMAND...]",
+        .summary = "Help about the command",
+        .options = { no_options },
+        .max_args = COMMAND_ARGS_ANY,
+        .run = run_help,
+};

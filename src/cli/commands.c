@@ -1,0 +1,88 @@
+/*
+ * The command table and looking things up in it.
+ */
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "cli/command.h"
+#include "cli/command_list.h"
+
+#define GROUP(text) NULL, ENTRY_GROUP, text
+
+/* Sorted by name. A command with several names has one row for each. */
+const CommandEntry command_entries[] = {
+        { "completion", &command_completion },
+        { "generate-docs", &command_generate_docs, ENTRY_HIDDEN },
+        { "help", &command_help, ENTRY_HIDDEN },
+        { "version", &command_version, ENTRY_COMMON },
+};
+const size_t n_command_entries = ARRAY_LEN(command_entries);
+
+const CommandEntry *command_entry_find(const char *name)
+{
+        size_t low = 0, high = n_command_entries;
+
+        while (low < high) {
+                size_t middle = (low + high) / 2;
+                int order = strcmp(command_entries[middle].name, name);
+
+                if (order == 0)
+                        return &command_entries[middle];
+                if (order < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return NULL;
+}
+
+/* Lower is nearer to the name that a command is documented under: names in a group first, aliases after. */
+static unsigned entry_rank(const CommandEntry *entry)
+{
+        return (strchr(entry->name, ' ') ? 0 : 2) + (entry->flags & (ENTRY_ALIAS | ENTRY_HIDDEN) ? 1 : 0);
+}
+
+const CommandEntry *command_entry_canonical(const Command *command)
+{
+        const CommandEntry *best = NULL;
+
+        for (size_t i = 0; i < n_command_entries; i++)
+                if (command_entries[i].command == command && (!best || entry_rank(&command_entries[i]) < entry_rank(best)))
+                        best = &command_entries[i];
+        return best;
+}
+
+char *command_aliases(const Command *command)
+{
+        Buf text = BUF_INIT(KIB * 4);
+        size_t n = 0;
+
+        for (unsigned rank = 0; rank < 4; rank++)
+                for (size_t i = 0; i < n_command_entries; i++)
+                        if (command_entries[i].command == command && entry_rank(&command_entries[i]) == rank)
+                                buf_putf(&text, "%smica %s", n++ ? ", " : "", command_entries[i].name);
+        if (n > 1)
+                return buf_detach(&text);
+        buf_done(&text);
+        return NULL;
+}
+
+const char *command_suggest(const char *group, const char *word)
+{
+        _cleanup_free_ const char **names = xcalloc(n_command_entries + 1, sizeof(*names));
+        size_t n = 0;
+
+        for (size_t i = 0; i < n_command_entries; i++) {
+                const char *rest = command_entries[i].name;
+
+                if (*group) {
+                        rest = str_after(rest, group);
+                        if (!rest || *rest++ != ' ')
+                                continue;
+                }
+                if (!strchr(rest, ' ') && !(command_entries[i].flags & ENTRY_HIDDEN))
+                        names[n++] = rest;
+        }
+        return str_suggest(word, names, n);
+}
