@@ -40,6 +40,9 @@ typedef struct OverlaySpec {
  */
 int mount_overlay(const OverlaySpec *spec, Error *err);
 
+/* The way of kernels before 6.8 (one page of options). Here for its tests; mount_overlay() takes it by itself. */
+int mount_overlay_classic(const OverlaySpec *spec, Error *err);
+
 /* A new tmpfs. `options` as mount(8) takes them ("size=64m,mode=1777"), or NULL. Returns the mount descriptor, or -1. */
 int mount_tmpfs(const char *options, Error *err);
 

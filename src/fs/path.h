@@ -22,6 +22,9 @@ int inroot_open(int root_fd, const char *path, int flags, mode_t mode, Error *er
 /* The same for callers that branch on errno: the descriptor, or -errno. */
 int inroot_try_open(int root_fd, const char *path, int flags, mode_t mode);
 
+/* The same without openat2: what inroot_try_open() falls back to. Here for its tests. */
+int inroot_walk_open(int root_fd, const char *path, int flags, mode_t mode);
+
 /* stat(2), or lstat(2) when `follow` is false. */
 int inroot_stat(int root_fd, const char *path, bool follow, struct stat *ret, Error *err);
 
