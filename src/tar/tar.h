@@ -1,8 +1,10 @@
 /*
  * tar as container layers use it: a push reader (bytes in, entries out) and a writer of deterministic pax headers.
  *
- * Reads ustar, pax (path, linkpath, size, uid, gid, mtime, SCHILY.xattr.*, LIBARCHIVE.xattr.*; global headers too) and GNU (long names, base-256 numbers).
- * Sparse files of any kind are refused. Writes what BuildKit and containerd write (see TarWriter below).
+ * Reads V7, ustar, star, pax (path, linkpath, size, uid, gid, mtime, SCHILY.xattr.*, LIBARCHIVE.xattr.*; global headers too) and GNU (long names, base-256
+ * numbers). Sparse files of any kind and unknown member types are refused: what is not understood must not become a wrong layer.
+ * Differs from Go's reader (docker, containerd) in that global headers count, as POSIX says; those that set path, linkpath or size are refused. Writes what
+ * BuildKit and containerd write (see TarWriter below).
  *
  * Specs: POSIX.1-2017 pax "ustar Interchange Format" and "pax Interchange Format"; OCI image-spec 1.1 layer.md.
  */
@@ -38,21 +40,25 @@ typedef struct TarXattr {
  *
  * `path` is clean: relative, no leading "./" or "/", no "." or ".." or empty components, no trailing "/"; "" is the root. A path that would leave the
  * root through ".." is an error, not clamped. The target of a hard link is cleaned the same way; the target of a symbolic link is verbatim.
+ *
+ * A whiteout has no content (size 0), whatever the archive says. Names that would make a whiteout of "", "." or "..", and names with a component that
+ * starts with ".wh." where none may be, are INVALID; the private directories of aufs at the root (".wh..wh.plnk", ".wh..wh.aufs", ".wh..wh.orph") are
+ * left out, as docker does.
  */
 typedef struct TarEntry {
         TarType type;
         TarWhiteout whiteout;
         char *path;
-        char *link;           /* target for TAR_SYMLINK and TAR_HARDLINK, else NULL */
-        uint32_t mode;        /* permission bits, 07777 */
+        char *link;    /* target for TAR_SYMLINK and TAR_HARDLINK, else NULL */
+        uint32_t mode; /* permission bits, 07777 */
         uint32_t uid, gid;
-        uint64_t size;        /* bytes of content; 0 for everything but TAR_FILE */
+        uint64_t size; /* bytes of content; 0 for everything but TAR_FILE */
         int64_t mtime_sec;
         uint32_t mtime_nsec;
         uint32_t dev_major, dev_minor;
-        TarXattr *xattrs;     /* overlayfs's own attributes (trusted.overlay.*, user.overlay.*) never get here: they are dropped */
+        TarXattr *xattrs; /* overlayfs's own attributes (trusted.overlay.*, user.overlay.*) never get here: they are dropped */
         size_t n_xattrs;
-        uint64_t data_offset; /* of the content, from the start of the tar; a multiple of 512 */
+        uint64_t data_offset;         /* of the content, from the start of the tar; a multiple of 512 */
         char *user_name, *group_name; /* as written, or NULL */
 } TarEntry;
 
@@ -75,6 +81,16 @@ DEFINE_CLEANUP(TarReader *, tar_reader_free)
  * Memory: bounded by the header limits, not by the content.
  */
 int tar_reader_feed(TarReader *reader, const void *data, size_t size, Error *err);
+
+/*
+ * For input that can seek: how many of the next bytes the reader would only step over (content that nobody wants, padding). A caller that seeks
+ * past them says so with tar_reader_skip(), `size` being at most that number.
+ */
+uint64_t tar_reader_skippable(const TarReader *reader);
+void tar_reader_skip(TarReader *reader, uint64_t size);
+
+/* True once the two zero blocks of the end were read. What still follows is ignored, as by Go's reader. */
+bool tar_reader_at_end(const TarReader *reader);
 
 /* The input has ended. CORRUPT when inside a member. An input without end-of-archive blocks, or empty, is accepted, as Go's reader and docker do. */
 int tar_reader_finish(TarReader *reader, Error *err);
