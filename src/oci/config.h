@@ -103,7 +103,8 @@ int image_config_parse(const void *text, size_t size, ImageConfig *ret, Error *e
 int image_config_text(const ImageConfig *config, Buf *out, Error *err);
 
 /*
- * Checks counts, and that history and layers agree: entries that are not empty_layer are as many as diff_ids, where there is a history at all.
+ * Checks counts, and that history and layers agree: no more entries that are not empty_layer than diff_ids. Fewer are
+ * fine, as in docker: some builders squash or leave the history out.
  * Errors: INVALID, LIMIT.
  */
 int image_config_validate(const ImageConfig *config, Error *err);
