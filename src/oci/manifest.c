@@ -87,7 +87,7 @@ int manifest_sniff(const void *text, size_t size, const char *media_type, MediaT
         _cleanup_json_ JsonValue *document = NULL;
         const MediaTypeInfo *info;
         const char *own = NULL;
-        MediaType type;
+        MediaType type = MEDIA_UNKNOWN;
 
         if (json_value_parse(text, size, &limits, &document, err) < 0)
                 return error_wrap(err, "invalid manifest");
@@ -150,7 +150,7 @@ static int manifest_validate(const Manifest *manifest, Error *err)
 /* Sniffs and refuses the other kind. */
 static int expect_kind(const void *text, size_t size, MediaKind kind, Error *err)
 {
-        MediaType type;
+        MediaType type = MEDIA_UNKNOWN;
 
         if (manifest_sniff(text, size, NULL, &type, err) < 0)
                 return -1;
