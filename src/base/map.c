@@ -58,7 +58,7 @@ static const uint64_t *process_key(void)
 }
 
 /* SipHash-1-3 (Aumasson and Bernstein). */
-static uint64_t hash_bytes(const void *data, size_t size)
+uint64_t map_hash(const void *data, size_t size)
 {
         const uint64_t *key = process_key();
         uint64_t v[4] = { key[0] ^ UINT64_C(0x736f6d6570736575), key[1] ^ UINT64_C(0x646f72616e646f6d), key[0] ^ UINT64_C(0x6c7967656e657261),
@@ -152,7 +152,7 @@ static void rehash(Map *map)
 
 void map_setn(Map *map, const void *key, size_t key_size, void *value)
 {
-        uint64_t hash = hash_bytes(key, key_size);
+        uint64_t hash = map_hash(key, key_size);
         Entry *entry = find(map, key, key_size, hash);
         char *copy;
 
@@ -180,7 +180,7 @@ void map_set(Map *map, const char *key, void *value)
 
 void *map_getn(const Map *map, const void *key, size_t key_size)
 {
-        Entry *entry = find(map, key, key_size, hash_bytes(key, key_size));
+        Entry *entry = find(map, key, key_size, map_hash(key, key_size));
 
         return entry ? entry->value : NULL;
 }
@@ -192,12 +192,12 @@ void *map_get(const Map *map, const char *key)
 
 bool map_has(const Map *map, const char *key)
 {
-        return find(map, key, strlen(key), hash_bytes(key, strlen(key))) != NULL;
+        return find(map, key, strlen(key), map_hash(key, strlen(key))) != NULL;
 }
 
 bool map_remove(Map *map, const char *key)
 {
-        Entry *entry = find(map, key, strlen(key), hash_bytes(key, strlen(key)));
+        Entry *entry = find(map, key, strlen(key), map_hash(key, strlen(key)));
 
         if (!entry)
                 return false;

@@ -37,3 +37,6 @@ size_t map_size(const Map *map);
  *   for (size_t at = 0; map_next(map, &at, &key, (void **)&value);) …
  */
 bool map_next(const Map *map, size_t *at, const char **ret_key, void **ret_value);
+
+/* The keyed hash of the map, for tables of a shape of their own. Differs from process to process. */
+uint64_t map_hash(const void *data, size_t size);
