@@ -37,6 +37,7 @@ int erofs_tree_add(ErofsTree *tree, const TarEntry *entry, Error *err);
 
 /*
  * Lays a finished single-layer index over the tree as its next device (the first call is device 1), applying its whiteouts and opaque directories.
+ * The first one may also be a merged index, whose n devices become 1..n: a chain is then merged from what it was merged to before.
  * `index` must stay mapped until the tree is freed. CORRUPT when the bytes are not an index that this writer made.
  */
 int erofs_tree_add_index(ErofsTree *tree, const void *index, size_t size, Error *err);
@@ -45,12 +46,26 @@ int erofs_tree_add_index(ErofsTree *tree, const void *index, size_t size, Error 
 int erofs_tree_write(ErofsTree *tree, const uint64_t *tar_sizes, size_t n_devices, const Sink *to, Error *err);
 
 typedef struct ErofsStats {
-        uint64_t n_entries;     /* names, without the root */
-        uint64_t n_files;       /* regular files, hard links counted once */
-        uint64_t content_size;  /* bytes of content of those files */
+        uint64_t n_entries;    /* names, without the root */
+        uint64_t n_files;      /* regular files, hard links counted once */
+        uint64_t content_size; /* bytes of content of those files */
         uint64_t n_whiteouts;
+        uint64_t n_implicit;       /* directories that no entry of the tar named, without the root: as an overlay's upper lower they would hide attributes */
+        uint64_t n_dropped_xattrs; /* attributes of name spaces that Linux does not know; they stay in the tar only */
 } ErofsStats;
 void erofs_tree_stats(const ErofsTree *tree, ErofsStats *ret);
 
-/* Checks that the bytes are a sound index as this writer makes them: superblock checksum, every offset inside, sizes within `tar_sizes`. For fsck and fuzzing. */
+/*
+ * Checks that the bytes are exactly what this writer makes, for tars of these sizes: everything is read as hostile, written again and compared. Nothing may be
+ * mounted that was not written by us or does not pass this. CORRUPT, LIMIT. Cost: about that of a merge.
+ */
 int erofs_index_check(const void *index, size_t size, const uint64_t *tar_sizes, size_t n_devices, Error *err);
+
+typedef struct ErofsIndexInfo {
+        size_t n_devices; /* tars that it needs */
+        bool is_merged;   /* no whiteouts in it */
+        uint8_t uuid[16]; /* derived from the content */
+} ErofsIndexInfo;
+
+/* What the superblock says, checked by its checksum only. CORRUPT. */
+int erofs_index_info(const void *index, size_t size, ErofsIndexInfo *ret, Error *err);
