@@ -25,8 +25,8 @@ typedef struct Decoder Decoder;
 
 /*
  * A decoder for `codec` that writes what it inflates to `to`.
- * max_size: LIMIT error when the output grows beyond it (0: no limit). max_ratio: LIMIT when output exceeds ratio * input + 64 MiB (0: none); gzip and zstd bombs end here.
- * Concatenated members and frames are one stream; trailing zero bytes after the last are ignored, other trailing bytes are CORRUPT.
+ * max_size: LIMIT error when the output grows beyond it (0: no limit). max_ratio: LIMIT when output exceeds ratio * input + 64 MiB (0: none); gzip and zstd
+ * bombs end here. Concatenated members and frames are one stream; trailing zero bytes after the last are ignored, other trailing bytes are CORRUPT.
  */
 Decoder *decoder_new(Codec codec, const Sink *to, uint64_t max_size, uint64_t max_ratio);
 void decoder_free(Decoder *decoder);
