@@ -27,7 +27,7 @@
 /* One layer or blob: beyond what any registry takes (S3's largest object is 5 TiB), so that sums never overflow. */
 #define OCI_BLOB_SIZE_MAX (INT64_C(1) << 43)
 
-/* distribution/reference: domain and path together. */
+/* distribution/reference: the path, without the domain. */
 #define OCI_REFERENCE_NAME_MAX 255
 #define OCI_TAG_MAX 128
 

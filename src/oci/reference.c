@@ -237,7 +237,7 @@ int reference_parse(const char *s, Reference *ret, Error *err)
                 return invalid(s, err);
         if (parse_rest(s, rest, &out, err) < 0)
                 return -1;
-        if (strlen(out.path) > OCI_REFERENCE_NAME_MAX || strlen(out.domain) + 1 + strlen(out.path) > OCI_REFERENCE_NAME_MAX)
+        if (strlen(out.path) > OCI_REFERENCE_NAME_MAX)
                 return error_set(err, ERROR_INVALID, "repository name must not be more than %d characters", OCI_REFERENCE_NAME_MAX);
         *ret = out;
         out = (Reference){ 0 };

@@ -7,9 +7,10 @@
  *   tag       = [A-Za-z0-9_] [A-Za-z0-9_.-]{0,127}        digest = sha256 or sha512, see crypto/digest.h
  *
  * The first component is a domain when it has a '.' or ':' or an upper-case letter, or is "localhost"; otherwise the domain is docker.io, and a path of one
- * component there gets "library/" in front. index.docker.io becomes docker.io. Domain and path have at most 255 characters together.
+ * component there gets "library/" in front. index.docker.io becomes docker.io. The path has at most 255 characters.
  *
- * Spec: github.com/distribution/reference. Differs: digests of other algorithms are refused, as everywhere here.
+ * Spec: github.com/distribution/reference. Differs: digests of other algorithms are refused, as everywhere here; and so is a first component that must be
+ * a domain but cannot be one ("my_host.io/x"), which there becomes a name without a domain that nothing can pull.
  */
 #pragma once
 
