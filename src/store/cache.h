@@ -8,10 +8,10 @@
 /* One record: key -> layer, with what `builder du`/`prune` show. Keys are digests made with hash_field(). */
 typedef struct CacheRecord {
         Digest key;
-        Digest diff_id;        /* the layer; DIGEST_NONE when the step made no layer */
-        Digest source_key;     /* second key by content that led here, or DIGEST_NONE */
-        char *description;     /* "RUN apt-get update" */
-        char *kind;            /* docker's TYPE: "regular", "source.local", "exec.cachemount", … */
+        Digest diff_id;    /* the layer; DIGEST_NONE when the step made no layer */
+        Digest source_key; /* second key by content that led here, or DIGEST_NONE */
+        char *description; /* "RUN apt-get update" */
+        char *kind;        /* docker's TYPE: "regular", "source.local", "exec.cachemount", … */
         uint64_t size;
         Timestamp created, last_used;
         uint64_t n_used;
@@ -28,8 +28,8 @@ int cache_list(Store *store, int (*each)(void *user, const CacheRecord *record, 
 int cache_remove(Store *store, const Digest *key, Error *err);
 
 /*
- * RUN --mount=type=cache directories: <root>/cache/mounts/<hash of id>. Returns a directory descriptor locked as `exclusive` or shared asks (flock; waits), made with
- * mode/uid/gid when new. *ret_path is the absolute path.
+ * RUN --mount=type=cache directories: <root>/cache/mounts/<hash of id>. Returns a directory descriptor locked as `exclusive` or shared asks (flock; waits),
+ * made with mode/uid/gid when new. *ret_path is the absolute path.
  */
 int cache_mount_open(Store *store, const char *id, bool exclusive, uint32_t mode, uint32_t uid, uint32_t gid, char **ret_path, Error *err);
 

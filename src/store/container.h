@@ -8,10 +8,10 @@
 typedef struct ContainerRecord {
         char id[65];
         char *name;
-        Digest image;        /* id of the image; DIGEST_NONE for none */
+        Digest image; /* id of the image; DIGEST_NONE for none */
         Timestamp created;
-        char *config;        /* JSON, never changes after creation */
-        char *state;         /* JSON */
+        char *config; /* JSON, never changes after creation */
+        char *state;  /* JSON */
 } ContainerRecord;
 
 void container_record_done(ContainerRecord *record);
@@ -27,6 +27,9 @@ int container_record_find(Store *store, const char *name_or_id, ContainerRecord 
 int container_record_list(Store *store, int (*each)(void *user, const ContainerRecord *record, Error *err), void *user, Error *err); /* newest first */
 /* Removes the row; then the caller removes containers/<id>. */
 int container_record_remove(Store *store, const char *id, Error *err);
+
+/* The layers that the container runs on, bottom first: those of its image when it was made, also when the image has gone since. *ret must be freed. */
+int container_record_layers(Store *store, const char *id, Digest **ret, size_t *ret_n, Error *err);
 
 /* containers/<id>, made (0700) with upper/ work/ bundle/ logs/. Absolute path, new string. */
 int container_dir_make(Store *store, const char *id, char **ret_path, Error *err);

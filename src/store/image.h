@@ -1,23 +1,23 @@
 /*
  * Images and their names.
  *
- * An image is a manifest and a config in blobs/ and a list of layers. Its id is the digest of its config, as docker's. The manifest of an image built here names
- * uncompressed layers (media type …layer.v1.tar, digest = diffID); one that was loaded or pulled keeps the manifest it came with.
+ * An image is a manifest and a config in blobs/ and a list of layers. Its id is the digest of its config, as docker's. The manifest of an image built here
+ * names uncompressed layers (media type …layer.v1.tar, digest = diffID); one that was loaded or pulled keeps the manifest it came with.
  */
 #pragma once
 
 #include "store/store.h"
 
 typedef struct Image {
-        Digest id;       /* of the config */
-        Digest manifest; /* of the manifest */
-        Timestamp created;      /* from the config; 0 when it says nothing */
-        Timestamp last_tagged;  /* 0: never */
+        Digest id;                         /* of the config */
+        Digest manifest;                   /* of the manifest */
+        Timestamp created;                 /* from the config; 0 when it says nothing */
+        Timestamp last_tagged;             /* 0: never */
         char *os, *architecture, *variant; /* variant may be NULL */
         Digest *diff_ids;
         size_t n_diff_ids;
-        uint64_t size;   /* sum of content_size of its layers: docker's SIZE */
-        StrList names;   /* normalised "docker.io/library/x:tag", sorted; empty for a dangling image */
+        uint64_t size;        /* sum of content_size of its layers: docker's SIZE */
+        StrList names;        /* normalised "docker.io/library/x:tag", sorted; empty for a dangling image */
         StrList repo_digests; /* "docker.io/library/x@sha256:…" that it was pulled by */
 } Image;
 
@@ -30,6 +30,9 @@ DEFINE_CLEANUP(Image *, image_free)
  * they do not fit together. Recording it again is fine. *ret_id may be NULL.
  */
 int image_put(Lease *lease, const Digest *manifest, Digest *ret_id, Error *err);
+
+/* The same, and points the (normalised) names at it, all in one transaction: how a build ends. */
+int image_put_named(Lease *lease, const Digest *manifest, const char *const *names, size_t n_names, Digest *ret_id, Error *err);
 
 /* Points a normalised name with tag at an image; whatever had the name before loses it. */
 int image_tag(Store *store, const char *name, const Digest *id, Error *err);

@@ -2,19 +2,20 @@
 
 #include "oci/limits.h"
 #include "oci/manifest.h"
+#include "store/internal.h"
 
 /* Describes one layer as it lies in the store: its tar, whose digest is the diffID. */
-static int add_layer(Store *store, Manifest *manifest, const Digest *diff_id, Error *err)
+static int add_layer(Lease *lease, Manifest *manifest, const Digest *diff_id, Error *err)
 {
         LayerInfo info;
 
-        if (layer_info(store, diff_id, &info, err) < 0)
+        if (lease_layer_info(lease, diff_id, &info, err) < 0)
                 return -1;
         descriptor_set(descriptor_list_add(&manifest->layers), MEDIA_OCI_LAYER, diff_id, info.tar_size);
         return 0;
 }
 
-int image_write(Lease *lease, const ImageConfig *config, WrittenImage *ret, Error *err)
+int image_write_named(Lease *lease, const ImageConfig *config, const char *const *names, size_t n_names, WrittenImage *ret, Error *err)
 {
         _cleanup_buf_ Buf text = BUF_INIT(OCI_CONFIG_SIZE_MAX), manifest_bytes = BUF_INIT(OCI_MANIFEST_SIZE_MAX);
         _cleanup_manifest_ Manifest manifest = { 0 };
@@ -24,7 +25,7 @@ int image_write(Lease *lease, const ImageConfig *config, WrittenImage *ret, Erro
                 return -1;
         manifest_init(&manifest, false);
         for (size_t i = 0; i < config->rootfs.diff_ids.n_items; i++)
-                if (add_layer(lease_store(lease), &manifest, &config->rootfs.diff_ids.items[i], err) < 0)
+                if (add_layer(lease, &manifest, &config->rootfs.diff_ids.items[i], err) < 0)
                         return -1;
         if (blob_put(lease, text.data, text.size, &written.id, err) < 0)
                 return -1;
@@ -33,8 +34,13 @@ int image_write(Lease *lease, const ImageConfig *config, WrittenImage *ret, Erro
                 return -1;
         written.config_size = text.size;
         written.manifest_size = manifest_bytes.size;
-        if (image_put(lease, &written.manifest, NULL, err) < 0)
+        if (image_put_named(lease, &written.manifest, names, n_names, NULL, err) < 0)
                 return -1;
         *ret = written;
         return 0;
+}
+
+int image_write(Lease *lease, const ImageConfig *config, WrittenImage *ret, Error *err)
+{
+        return image_write_named(lease, config, NULL, 0, ret, err);
 }

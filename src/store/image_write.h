@@ -17,3 +17,6 @@ typedef struct WrittenImage {
  * the lease). Every layer must exist and be held by the lease. Errors: INVALID (history and layers do not agree), NOT_FOUND (a layer), those of the store.
  */
 int image_write(Lease *lease, const ImageConfig *config, WrittenImage *ret, Error *err);
+
+/* The same, and points names (normalised) at it, all in one transaction. */
+int image_write_named(Lease *lease, const ImageConfig *config, const char *const *names, size_t n_names, WrittenImage *ret, Error *err);

@@ -34,8 +34,8 @@ typedef struct FsckResult {
  * With `repair`: removes what is broken (an image that lost a layer goes with its names) and makes again what can be made from a tar.
  * `progress` may be NULL.
  */
-int store_fsck(Store *store, bool repair, void (*problem)(void *user, const FsckProblem *problem), void (*progress)(void *user, uint64_t done, uint64_t total), void *user,
-               FsckResult *ret, Error *err);
+int store_fsck(Store *store, bool repair, void (*problem)(void *user, const FsckProblem *problem), void (*progress)(void *user, uint64_t done, uint64_t total),
+               void *user, FsckResult *ret, Error *err);
 
 /* --- disk usage: docker system df --- */
 
@@ -50,7 +50,7 @@ typedef struct ImageUsage {
 typedef struct StoreUsage {
         ImageUsage *images; /* in the order of image_list() */
         size_t n_images;
-        uint64_t layers_size;       /* every layer once */
+        uint64_t layers_size; /* every layer once */
         uint64_t images_reclaimable;
         uint64_t n_cache, cache_size, cache_reclaimable; /* build cache: layers that only cache records name, and cache mounts */
 } StoreUsage;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "fs/walk.h"
+#include "oci/config.h" /* chain_id() */
 #include "store/store.h"
 
 typedef struct Rootfs Rootfs;
@@ -25,14 +26,13 @@ int rootfs_mount(Lease *lease, const Digest *diff_ids, size_t n_diff_ids, const 
 void rootfs_free(Rootfs *rootfs); /* unmounts; NULL is fine */
 DEFINE_CLEANUP(Rootfs *, rootfs_free)
 
-int rootfs_fd(const Rootfs *rootfs);           /* directory descriptor of the root; belongs to the rootfs */
+int rootfs_fd(const Rootfs *rootfs); /* directory descriptor of the root; belongs to the rootfs */
+/* The tree below the upper, read-only, as a directory descriptor that belongs to the rootfs: what rootfs_diff_write() compares with. -1 on error. */
+int rootfs_lower_fd(Rootfs *rootfs, Error *err);
 const char *rootfs_path(const Rootfs *rootfs); /* a path that names the root while the rootfs lives */
 
 /* Makes the merged index of a chain when it is not there yet (build: when the image is finished). A no-op for driver `dir`. */
 int chain_merge(Lease *lease, const Digest *diff_ids, size_t n_diff_ids, Error *err);
-
-/* ChainID of the OCI image spec (config.md "Layer ChainID"). n_diff_ids >= 1. */
-Digest chain_id(const Digest *diff_ids, size_t n_diff_ids);
 
 /* --- what a writable layer changed --- */
 
@@ -41,18 +41,19 @@ typedef enum ChangeKind { CHANGE_MODIFIED, CHANGE_ADDED, CHANGE_DELETED } Change
 typedef struct DiffOptions {
         const char *const *exclude; /* in-root paths ("etc/resolv.conf") that are left out, with everything below them: mount points and their stubs */
         size_t n_exclude;
-        int64_t epoch;              /* times later than this many seconds are set to it in the layer; -1: none */
+        int64_t epoch; /* times later than this many seconds are set to it in the layer; -1: none */
 } DiffOptions;
 
 /*
  * Writes the difference between `upper` (an overlayfs upper directory) and `lower` (the tree below it, NULL when there is none) as a layer tar, by one walk
- * of the upper, following research on overlay whiteouts: explicit whiteouts only for names that exist below; an opaque directory becomes explicit whiteouts; files moved
- * away and back are dropped when nothing about them changed; hard links are kept; sockets are skipped; parents of changes are included once.
+ * of the upper, following research on overlay whiteouts: explicit whiteouts only for names that exist below; an opaque directory becomes explicit whiteouts;
+ * files moved away and back are dropped when nothing about them changed; hard links are kept; sockets are skipped; parents of changes are included once.
  */
 int rootfs_diff_write(int upper_fd, int lower_fd, const DiffOptions *options, LayerWriter *to, Error *err);
 
 /* The same as a list, in the order of paths ("/etc/passwd"). */
-int rootfs_diff_list(int upper_fd, int lower_fd, const DiffOptions *options, int (*change)(void *user, ChangeKind kind, const char *path, Error *err), void *user, Error *err);
+int rootfs_diff_list(int upper_fd, int lower_fd, const DiffOptions *options, int (*change)(void *user, ChangeKind kind, const char *path, Error *err),
+                     void *user, Error *err);
 
 /* Writes a tree as one flat tar (docker export). `sink` takes the tar. */
 int rootfs_export(int root_fd, const Sink *sink, Error *err);

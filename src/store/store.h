@@ -106,7 +106,8 @@ typedef struct LayerInfo {
         uint64_t tar_size;     /* bytes of the uncompressed tar */
         uint64_t content_size; /* bytes of the files in it: what docker calls the size of a layer */
         uint64_t n_entries;
-        uint64_t disk_size;    /* what the layer takes on disk: tar and index */
+        uint64_t n_whiteouts; /* names that it hides in the layers below */
+        uint64_t disk_size;   /* what the layer takes on disk: tar and index */
 } LayerInfo;
 
 /*
@@ -135,7 +136,8 @@ int layer_import_open(Lease *lease, bool keep_blob, LayerImport **ret, Error *er
 void layer_import_free(LayerImport *import);
 DEFINE_CLEANUP(LayerImport *, layer_import_free)
 int layer_import_write(LayerImport *import, const void *data, size_t size, Error *err);
-int layer_import_commit(LayerImport *import, const Digest *expected_blob, const Digest *expected_diff_id, Digest *ret_blob, Codec *ret_codec, LayerInfo *ret, Error *err);
+int layer_import_commit(LayerImport *import, const Digest *expected_blob, const Digest *expected_diff_id, Digest *ret_blob, Codec *ret_codec, LayerInfo *ret,
+                        Error *err);
 
 bool layer_exists(Store *store, const Digest *diff_id);
 int layer_info(Store *store, const Digest *diff_id, LayerInfo *ret, Error *err);

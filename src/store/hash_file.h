@@ -1,0 +1,34 @@
+/*
+ * Writing a stream to a file and hashing it on the way, the hashing on a thread of its own once the stream is large enough to be worth one.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "crypto/digest.h"
+
+/*
+ * A file being written together with the digest of what was written. Buffers of 1 MiB are filled by the caller, written by the caller's thread and hashed by
+ * the other one at the same time; at most HASH_FILE_BUFFERS exist, so memory is bounded and a slow hash holds the writer back. Not for use by several threads
+ * at once.
+ */
+typedef struct HashFile HashFile;
+
+#define HASH_FILE_BUFFERS 4
+
+/* fd: where the bytes go, at its current position; stays the caller's. `name` is for messages. */
+HashFile *hash_file_new(DigestAlgorithm algorithm, int fd, const char *name);
+void hash_file_free(HashFile *file); /* NULL is fine */
+DEFINE_CLEANUP(HashFile *, hash_file_free)
+
+int hash_file_write(HashFile *file, const void *data, size_t size, Error *err);
+
+/*
+ * Room for content that is read straight into the file's buffer: returns it and its size (1..1 MiB). Fill from the start, then tell how much with
+ * hash_file_filled().
+ */
+int hash_file_reserve(HashFile *file, void **ret_data, size_t *ret_size, Error *err);
+int hash_file_filled(HashFile *file, size_t size, Error *err);
+
+/* Writes and hashes what is left; the digest of everything, and its size in bytes. */
+int hash_file_finish(HashFile *file, Digest *ret, uint64_t *ret_size, Error *err);

@@ -1,0 +1,175 @@
+/*
+ * What the files of store/ share: the store and lease objects, where things lie on disk, and how they are put in place. Not for other rooms.
+ *
+ * Locks, always taken in this order, none held while calling out of the room:
+ *   lease->mutex   pending rows and held names of one lease
+ *   gc lock        flock on <root>/gc.lock; shared while a lease is made, holds something that exists, or puts something in place; exclusive while gc decides
+ *   publish lock   flock on <root>/publish.lock; exclusive while a name in layers/ or blobs/ that no row vouches for is taken over
+ *   the database   db/db.h: from db_begin() to db_commit()
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include "base/map.h"
+#include "base/mem.h"
+#include "db/db.h"
+#include "store/cache.h"
+#include "store/store.h"
+
+typedef enum StoreDriver { STORE_DRIVER_UNKNOWN, STORE_DRIVER_EROFS, STORE_DRIVER_DIR } StoreDriver;
+
+struct Store {
+        char *root;
+        int root_fd;
+        int lock_fd; /* <root>/lock, held shared */
+        int gc_fd;   /* <root>/gc.lock; locked while n_gc_users > 0 */
+        pthread_mutex_t gc_mutex;
+        unsigned n_gc_users;
+        pthread_mutex_t driver_mutex;
+        StoreDriver driver; /* found out on first use */
+        Db *db;
+        char boot_id[40];
+};
+
+/* Something new on disk whose row waits for lease_sync(). */
+typedef struct PendingLayer {
+        LayerInfo info;
+} PendingLayer;
+
+typedef struct PendingBlob {
+        Digest digest;
+        uint64_t size;
+        Digest diff_id; /* the layer it holds compressed, or DIGEST_NONE */
+} PendingBlob;
+
+struct Lease {
+        Store *store;
+        char id[33];
+        int dir_fd;  /* tmp/<id> */
+        int held_fd; /* tmp/<id>/held, flock()ed for as long as the lease lives */
+        char *path;
+        pthread_mutex_t mutex;
+        Map *held;        /* lines of `held` */
+        uint64_t n_names; /* for temporary names */
+        PendingLayer *layers;
+        size_t n_layers, capacity_layers;
+        PendingBlob *blobs;
+        size_t n_blobs, capacity_blobs;
+        CacheRecord *records;
+        size_t n_records, capacity_records;
+        Digest *touched; /* cache keys that were used */
+        size_t n_touched, capacity_touched;
+        bool touch_now;   /* one of them was last used long ago: worth a transaction of its own */
+        StrList unpacked; /* hex names of layers whose fs/ was made under this lease and is not synced yet */
+        bool dirty;       /* data was written since the last syncfs */
+};
+
+/* --- locks --- */
+
+int store_gc_enter(Store *store, Error *err); /* shared */
+void store_gc_leave(Store *store);
+static inline void store_gc_leavep(Store **store)
+{
+        if (*store)
+                store_gc_leave(*store);
+}
+#define _cleanup_gc_leave_ _cleanup_(store_gc_leavep)
+
+/* Opens <root>/<name> and locks it exclusively. The descriptor (closing it unlocks), or -1. */
+int store_lock_file(Store *store, const char *name, int operation, Error *err);
+
+/* --- the database --- */
+
+extern const DbSchema store_schema; /* schema.c */
+
+/* --- names on disk --- */
+
+#define STORE_NAME_SIZE 192
+
+/* "blobs/sha256/<hex>" */
+char *blob_name(const Digest *digest, char *buffer);
+/* "layers/<hex>", or "layers/<hex>/<part>" when `part` is not NULL */
+char *layer_name(const Digest *diff_id, const char *part, char *buffer);
+/* "chains/<hex>" */
+char *chain_name(const Digest *chain, char *buffer);
+
+/* --- leases --- */
+
+/* Writes "<kind> <name>" into the lease's list of held names. The caller has entered the gc lock when the thing exists already or is about to appear. */
+int lease_note(Lease *lease, const char *kind, const char *name, Error *err);
+int lease_note_digest(Lease *lease, const char *kind, const Digest *digest, Error *err);
+bool lease_has_noted(Lease *lease, const char *kind, const Digest *digest);
+bool lease_has_pending_layer(Lease *lease, const Digest *diff_id, LayerInfo *ret);
+bool lease_has_pending_blob(Lease *lease, const Digest *digest);
+
+/* A name for something new in the lease's directory: "<what><number>". `buffer` has 32 bytes. */
+char *lease_new_name(Lease *lease, const char *what, char *buffer);
+
+void lease_add_layer(Lease *lease, const LayerInfo *info);
+void lease_add_blob(Lease *lease, const Digest *digest, uint64_t size, const Digest *diff_id);
+
+/* Facts of a layer that is recorded, or pending under this lease. NOT_FOUND. */
+int lease_layer_info(Lease *lease, const Digest *diff_id, LayerInfo *ret, Error *err);
+int lease_hold_layers(Lease *lease, const Digest *diff_ids, size_t n, Error *err);
+
+/* Says of a pending blob which layer it holds. */
+void lease_set_blob_layer(Lease *lease, const Digest *digest, const Digest *diff_id);
+
+/* Runs `also` (may be NULL) in the transaction that commits the pending rows; syncs first. With nothing pending and no `also`, does nothing. */
+int lease_commit(Lease *lease, int (*also)(void *user, Db *db, Error *err), void *user, Error *err);
+
+/* Calls `each` for every line "<kind> <name>" that a lease holds; with `live`, of leases whose process lives, else of dead ones. */
+int leases_each(Store *store, bool live, int (*each)(void *user, const char *lease_id, const char *line, Error *err), void *user, Error *err);
+
+/* --- putting things in place --- */
+
+typedef enum Published {
+        PUBLISHED_NEW,      /* it is there now, without a row */
+        PUBLISHED_ADOPTED,  /* another live lease put it there; without a row */
+        PUBLISHED_RECORDED, /* it was there, and a row names it */
+} Published;
+
+/*
+ * Renames tmp/<lease>/<from> to `to` (relative to the root). `kind` ("layer" or "blob") and `digest` name it for the lease and the rows, `size` is that of the
+ * tar or blob. When `to` is there already and can be relied on, `from` is left for the caller to drop.
+ */
+int store_publish(Lease *lease, const char *from, const char *kind, const Digest *digest, uint64_t size, const char *to, Published *ret, Error *err);
+
+/* --- layers --- */
+
+/* Makes layers/<hex>/index, respectively fs/, from the tar when it is not there. */
+int layer_need_index(Lease *lease, const Digest *diff_id, Error *err);
+int layer_need_fs(Lease *lease, const Digest *diff_id, Error *err);
+/* Reads the tar of a layer into a tree. *ret_size: bytes of the tar. */
+struct ErofsTree;
+int layer_read_tree(Store *store, const Digest *diff_id, struct ErofsTree **ret, uint64_t *ret_size, Error *err);
+/* Writes a finished tree to a new file at dir_fd/name. *ret_size may be NULL. */
+int index_write(struct ErofsTree *tree, const uint64_t *tar_sizes, size_t n_devices, int dir_fd, const char *name, bool durable, uint64_t *ret_size,
+                Error *err);
+
+/* Whether the merged index of a chain (n >= 2) is there; held by the lease then. 1, 0, -1. */
+int chain_have(Lease *lease, const Digest *diff_ids, size_t n, Error *err);
+/* Makes it when it is not there. The layers are held. */
+int chain_make(Lease *lease, const Digest *diff_ids, size_t n, Error *err);
+
+/* A whole file mapped for reading. */
+typedef struct Mapping {
+        void *data;
+        size_t size;
+} Mapping;
+int mapping_open(int dir_fd, const char *path, Mapping *ret, Error *err);
+void mapping_done(Mapping *mapping);
+
+/* Writes index.json anew from the rows, so that other tools see the names that there are now. */
+int layout_update(Store *store, Error *err);
+/* The text that index.json should have. */
+int layout_text(Store *store, Buf *out, Error *err);
+
+/* --- small things --- */
+
+/* True when this process is root of a user namespace only, so that trusted.* attributes and devices are not for it. */
+bool in_user_namespace(void);
+int open_tree_dir(int dir_fd, const char *path); /* a directory for reading, last component not followed; -1 and errno */
+
+StoreDriver store_driver_kind(Store *store);

@@ -1,0 +1,109 @@
+/*
+ * The tables of the store's database. docs/formats/store.md explains them; a script is never changed once released, a new version adds one.
+ */
+#include "store/internal.h"
+
+/* Digests are blobs of one byte of algorithm and the digest's bytes (db_arg_digest). Times are nanoseconds since 1970. */
+static const char version_1[] = "CREATE TABLE layer ("
+                                "  diff_id BLOB PRIMARY KEY,"
+                                "  tar_size INTEGER NOT NULL,"
+                                "  content_size INTEGER NOT NULL,"
+                                "  n_entries INTEGER NOT NULL,"
+                                "  n_whiteouts INTEGER NOT NULL,"
+                                "  disk_size INTEGER NOT NULL,"
+                                "  created INTEGER NOT NULL"
+                                ") WITHOUT ROWID;"
+
+                                "CREATE TABLE blob ("
+                                "  digest BLOB PRIMARY KEY,"
+                                "  size INTEGER NOT NULL,"
+                                "  diff_id BLOB," /* the layer that it holds, when it is one */
+                                "  created INTEGER NOT NULL"
+                                ") WITHOUT ROWID;"
+
+                                "CREATE TABLE image ("
+                                "  id BLOB PRIMARY KEY,"
+                                "  id_text TEXT NOT NULL UNIQUE," /* hexadecimal digits, for prefixes */
+                                "  manifest BLOB NOT NULL,"
+                                "  manifest_size INTEGER NOT NULL,"
+                                "  manifest_type TEXT NOT NULL,"
+                                "  created INTEGER NOT NULL,"
+                                "  last_tagged INTEGER NOT NULL,"
+                                "  os TEXT NOT NULL,"
+                                "  architecture TEXT NOT NULL,"
+                                "  variant TEXT"
+                                ") WITHOUT ROWID;"
+
+                                "CREATE TABLE image_layer ("
+                                "  image BLOB NOT NULL REFERENCES image(id) ON DELETE CASCADE,"
+                                "  position INTEGER NOT NULL,"
+                                "  diff_id BLOB NOT NULL,"
+                                "  PRIMARY KEY (image, position)"
+                                ") WITHOUT ROWID;"
+                                "CREATE INDEX image_layer_diff_id ON image_layer(diff_id);"
+
+                                /* What an image needs in blobs/: kind 0 manifest, 1 config, 2 layer as it travels. */
+                                "CREATE TABLE image_blob ("
+                                "  image BLOB NOT NULL REFERENCES image(id) ON DELETE CASCADE,"
+                                "  digest BLOB NOT NULL,"
+                                "  kind INTEGER NOT NULL,"
+                                "  PRIMARY KEY (image, digest)"
+                                ") WITHOUT ROWID;"
+                                "CREATE INDEX image_blob_digest ON image_blob(digest);"
+
+                                "CREATE TABLE name ("
+                                "  name TEXT PRIMARY KEY,"
+                                "  image BLOB NOT NULL REFERENCES image(id) ON DELETE CASCADE,"
+                                "  tagged INTEGER NOT NULL"
+                                ") WITHOUT ROWID;"
+                                "CREATE INDEX name_image ON name(image);"
+
+                                "CREATE TABLE repo_digest ("
+                                "  name TEXT PRIMARY KEY,"
+                                "  image BLOB NOT NULL REFERENCES image(id) ON DELETE CASCADE"
+                                ") WITHOUT ROWID;"
+                                "CREATE INDEX repo_digest_image ON repo_digest(image);"
+
+                                "CREATE TABLE cache ("
+                                "  key BLOB PRIMARY KEY,"
+                                "  diff_id BLOB,"
+                                "  source_key BLOB,"
+                                "  description TEXT,"
+                                "  kind TEXT,"
+                                "  size INTEGER NOT NULL,"
+                                "  created INTEGER NOT NULL,"
+                                "  last_used INTEGER NOT NULL,"
+                                "  n_used INTEGER NOT NULL"
+                                ") WITHOUT ROWID;"
+                                "CREATE INDEX cache_diff_id ON cache(diff_id);"
+
+                                "CREATE TABLE container ("
+                                "  id TEXT PRIMARY KEY,"
+                                "  name TEXT NOT NULL UNIQUE,"
+                                "  image BLOB," /* not a reference: a container outlives its image's record */
+                                "  created INTEGER NOT NULL,"
+                                "  config TEXT NOT NULL,"
+                                "  state TEXT NOT NULL"
+                                ") WITHOUT ROWID;"
+                                "CREATE INDEX container_image ON container(image);"
+
+                                "CREATE TABLE container_layer ("
+                                "  container TEXT NOT NULL REFERENCES container(id) ON DELETE CASCADE,"
+                                "  position INTEGER NOT NULL,"
+                                "  diff_id BLOB NOT NULL,"
+                                "  PRIMARY KEY (container, position)"
+                                ") WITHOUT ROWID;"
+                                "CREATE INDEX container_layer_diff_id ON container_layer(diff_id);"
+
+                                "CREATE TABLE volume ("
+                                "  name TEXT PRIMARY KEY,"
+                                "  created INTEGER NOT NULL,"
+                                "  anonymous INTEGER NOT NULL,"
+                                "  labels TEXT NOT NULL"
+                                ") WITHOUT ROWID;";
+
+static const char *const scripts[] = { version_1 };
+
+const DbSchema store_schema = {
+        .application_id = 0x4d494341 /* "MICA" */, .what = "store", .scripts = scripts, .n_scripts = sizeof(scripts) / sizeof(scripts[0])
+};

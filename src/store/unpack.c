@@ -1,0 +1,354 @@
+/*
+ * Driver `dir`: a layer as a directory tree, layers/<hex>/fs, with whiteouts in overlayfs's own form.
+ *
+ * fs/ is not covered by the layer's digest and is not synced when it is made; whether it can be relied on is said by a file beside it:
+ *   fs.boot    holds the id of the boot in which fs/ was made; good for that boot only
+ *   fs.synced  fs/ was synced afterwards; good for ever
+ * An fs/ with neither is removed and made again.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include "fs/path.h"
+#include "store/internal.h"
+#include "tar/tar.h"
+
+typedef struct DirTime {
+        char *path;
+        struct timespec mtime;
+} DirTime;
+
+typedef struct Unpack {
+        int root_fd;
+        bool user_namespace; /* user.overlay.*, and no owners or devices that cannot be */
+        int file_fd;         /* of the file whose content comes, or -1 */
+        struct timespec file_mtime;
+        Map *opaque; /* paths whose whiteout was seen: a directory made there later is opaque */
+        DirTime *times;
+        size_t n_times, capacity_times;
+} Unpack;
+
+static int set_xattr_at(int dir_fd, const char *name, const char *key, const void *value, size_t size)
+{
+        char path[FD_PROC_PATH_SIZE];
+        _cleanup_free_ char *full = xasprintf("%s/%s", fd_proc_path(dir_fd, path), name);
+
+        if (sys_fault(SYS_CALL_setxattr) < 0 || lsetxattr(full, key, value, size, 0) < 0)
+                return -errno;
+        return 0;
+}
+
+/* What this process may not do (trusted.* and some security.* in a user namespace) or the file system cannot hold is left out, and said at debug. */
+static int set_xattrs(const Unpack *unpack, int dir_fd, const char *name, const TarEntry *entry, Error *err)
+{
+        for (size_t i = 0; i < entry->n_xattrs; i++) {
+                const TarXattr *xattr = &entry->xattrs[i];
+                int r = set_xattr_at(dir_fd, name, xattr->name, xattr->value, xattr->size);
+
+                if (r == -EOPNOTSUPP || (r == -EPERM && (unpack->user_namespace || entry->type == TAR_SYMLINK)))
+                        log_debug("cannot set '%s' on '%s': %s", xattr->name, entry->path, strerror(-r));
+                else if (r < 0)
+                        return error_errno(err, r, "cannot set '%s' on '%s'", xattr->name, entry->path);
+        }
+        return 0;
+}
+
+static int set_owner(const Unpack *unpack, int dir_fd, const char *name, const TarEntry *entry, Error *err)
+{
+        if (sys_fchownat(dir_fd, name, entry->uid, entry->gid, AT_SYMLINK_NOFOLLOW) == 0)
+                return 0;
+        /* Ids that the user namespace does not map stay those of the process. */
+        if (unpack->user_namespace && (errno == EINVAL || errno == EPERM))
+                return 0;
+        return error_errno(err, errno, "cannot set the owner of '%s'", entry->path);
+}
+
+static struct timespec entry_mtime(const TarEntry *entry)
+{
+        return (struct timespec){ .tv_sec = entry->mtime_sec, .tv_nsec = entry->mtime_nsec };
+}
+
+static int set_mtime(int dir_fd, const char *name, struct timespec mtime)
+{
+        const struct timespec times[2] = { mtime, mtime };
+
+        return sys_utimensat(dir_fd, name, times, AT_SYMLINK_NOFOLLOW);
+}
+
+static int make_opaque(const Unpack *unpack, int dir_fd, const char *name, const char *path, Error *err)
+{
+        int r = set_xattr_at(dir_fd, name, unpack->user_namespace ? "user.overlay.opaque" : "trusted.overlay.opaque", "y", 1);
+
+        return r < 0 ? error_errno(err, r, "cannot mark '%s' as opaque", path) : 0;
+}
+
+/* ".wh.<name>" hides what the layers below have there, whether it comes before or after an entry of that name in this layer. */
+static int unpack_whiteout(Unpack *unpack, int dir_fd, const char *name, const TarEntry *entry, Error *err)
+{
+        struct stat st;
+
+        if (entry->whiteout == TAR_WHITEOUT_OPAQUE)
+                return make_opaque(unpack, dir_fd, name, entry->path, err);
+        map_set(unpack->opaque, entry->path, NULL);
+        if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+                return S_ISDIR(st.st_mode) ? make_opaque(unpack, dir_fd, name, entry->path, err) : 0;
+        if (sys_mknodat(dir_fd, name, S_IFCHR, makedev(0, 0)) < 0)
+                return error_errno(err, errno, "cannot make a whiteout for '%s'", entry->path);
+        return 0;
+}
+
+static int unpack_dir(Unpack *unpack, int dir_fd, const char *name, const TarEntry *entry, Error *err)
+{
+        struct stat st;
+        bool root = entry->path[0] == '\0';
+
+        if (!root && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode) && sys_unlinkat(dir_fd, name, 0) < 0)
+                return error_errno(err, errno, "cannot replace '%s'", entry->path);
+        if (!root && sys_mkdirat(dir_fd, name, 0700) < 0 && errno != EEXIST)
+                return error_errno(err, errno, "cannot make the directory '%s'", entry->path);
+        if (map_has(unpack->opaque, entry->path) && make_opaque(unpack, dir_fd, name, entry->path, err) < 0)
+                return -1;
+        GROW(unpack->times, unpack->capacity_times, unpack->n_times + 1);
+        unpack->times[unpack->n_times++] = (DirTime){ .path = xstrdup(entry->path), .mtime = entry_mtime(entry) };
+        return 0;
+}
+
+static int unpack_file(Unpack *unpack, int dir_fd, const char *name, const TarEntry *entry, Error *err)
+{
+        unpack->file_fd = sys_openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+        if (unpack->file_fd < 0)
+                return error_errno(err, errno, "cannot make the file '%s'", entry->path);
+        unpack->file_mtime = entry_mtime(entry);
+        return 0;
+}
+
+static int unpack_hardlink(Unpack *unpack, int dir_fd, const char *name, const TarEntry *entry, Error *err)
+{
+        _cleanup_free_ char *target = NULL;
+        _cleanup_close_ int target_fd = inroot_open_parent(unpack->root_fd, entry->link, &target, err);
+
+        if (target_fd < 0)
+                return -1;
+        if (sys_linkat(target_fd, target, dir_fd, name, 0) < 0)
+                return error_errno(err, errno, "cannot link '%s' to '%s'", entry->path, entry->link);
+        return 0;
+}
+
+static int unpack_node(Unpack *unpack, int dir_fd, const char *name, const TarEntry *entry, Error *err)
+{
+        mode_t type = entry->type == TAR_CHAR ? S_IFCHR : entry->type == TAR_BLOCK ? S_IFBLK : S_IFIFO;
+
+        if (sys_mknodat(dir_fd, name, type | 0600, makedev(entry->dev_major, entry->dev_minor)) == 0)
+                return 0;
+        if (errno == EPERM && unpack->user_namespace && type != S_IFIFO)
+                return 1; /* devices are not for everyone */
+        return error_errno(err, errno, "cannot make the device '%s'", entry->path);
+}
+
+/* Makes the entry itself. 1: it was left out. */
+static int unpack_kind(Unpack *unpack, int dir_fd, const char *name, const TarEntry *entry, Error *err)
+{
+        switch (entry->type) {
+        case TAR_FILE:
+                return unpack_file(unpack, dir_fd, name, entry, err);
+        case TAR_DIR:
+                return unpack_dir(unpack, dir_fd, name, entry, err);
+        case TAR_SYMLINK:
+                if (sys_symlinkat(entry->link, dir_fd, name) < 0)
+                        return error_errno(err, errno, "cannot make the symbolic link '%s'", entry->path);
+                return 0;
+        case TAR_HARDLINK:
+                return unpack_hardlink(unpack, dir_fd, name, entry, err) < 0 ? -1 : 1; /* attributes are those of the target */
+        case TAR_CHAR:
+        case TAR_BLOCK:
+        case TAR_FIFO:
+                return unpack_node(unpack, dir_fd, name, entry, err);
+        }
+        return error_set(err, ERROR_INTERNAL, "unknown type of '%s'", entry->path);
+}
+
+static int end_file(Unpack *unpack)
+{
+        int r = 0;
+
+        if (unpack->file_fd >= 0) {
+                const struct timespec times[2] = { unpack->file_mtime, unpack->file_mtime };
+                char path[FD_PROC_PATH_SIZE];
+
+                r = sys_utimensat(AT_FDCWD, fd_proc_path(unpack->file_fd, path), times, 0);
+                close(unpack->file_fd);
+        }
+        unpack->file_fd = -1;
+        return r;
+}
+
+static int on_entry(void *user, const TarEntry *entry, Error *err)
+{
+        static const struct timespec epoch;
+        const MakeDirsOptions parents = { .mode = 0755, .uid = -1, .gid = -1, .mtime = &epoch };
+        Unpack *unpack = user;
+        _cleanup_free_ char *name = NULL;
+        const char *slash = strrchr(entry->path, '/');
+        _cleanup_free_ char *parent = slash ? xstrndup(entry->path, (size_t)(slash - entry->path)) : xstrdup("");
+        _cleanup_close_ int dir_fd = -1;
+        int r;
+
+        if (end_file(unpack) < 0)
+                return error_errno(err, errno, "cannot set the times of a file");
+        dir_fd = inroot_make_dirs(unpack->root_fd, parent, &parents, err);
+        if (dir_fd < 0)
+                return -1;
+        name = xstrdup(entry->path[0] == '\0' ? "." : slash ? slash + 1 : entry->path);
+        if (entry->whiteout != TAR_WHITEOUT_NONE)
+                return unpack_whiteout(unpack, dir_fd, name, entry, err);
+        if (entry->type != TAR_DIR && entry->path[0]) {
+                r = tree_remove(dir_fd, name);
+                if (r < 0)
+                        return error_errno(err, r, "cannot replace '%s'", entry->path);
+        }
+        r = unpack_kind(unpack, dir_fd, name, entry, err);
+        if (r != 0)
+                return r < 0 ? -1 : 0;
+        /* The order matters: a change of owner clears set-id bits and capabilities. */
+        if (set_owner(unpack, dir_fd, name, entry, err) < 0)
+                return -1;
+        if (entry->type != TAR_SYMLINK && sys_fchmodat(dir_fd, name, entry->mode) < 0)
+                return error_errno(err, errno, "cannot set the mode of '%s'", entry->path);
+        if (set_xattrs(unpack, dir_fd, name, entry, err) < 0)
+                return -1;
+        if (entry->type != TAR_DIR && entry->type != TAR_FILE && set_mtime(dir_fd, name, entry_mtime(entry)) < 0)
+                return error_errno(err, errno, "cannot set the time of '%s'", entry->path);
+        return 0;
+}
+
+static int on_data(void *user, const void *data, size_t size, Error *err)
+{
+        Unpack *unpack = user;
+        int r = fd_write_all(unpack->file_fd, data, size);
+
+        return r < 0 ? error_errno(err, r, "cannot write a file of a layer") : 0;
+}
+
+static int set_dir_times(Unpack *unpack, Error *err)
+{
+        for (size_t i = unpack->n_times; i > 0; i--) {
+                const DirTime *time = &unpack->times[i - 1];
+                _cleanup_close_ int fd = inroot_try_open(unpack->root_fd, time->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+
+                if (fd >= 0 && set_mtime(fd, ".", time->mtime) < 0)
+                        return error_errno(err, errno, "cannot set the time of '%s'", time->path);
+        }
+        return 0;
+}
+
+static int unpack_tar(Unpack *unpack, int tar_fd, Error *err)
+{
+        static const TarReaderOps ops = { .entry = on_entry, .data = on_data };
+        _cleanup_(tar_reader_freep) TarReader *reader = tar_reader_new(&ops, unpack);
+        _cleanup_free_ char *buffer = xmalloc(256 * KIB);
+        ssize_t n;
+
+        while ((n = fd_read_full(tar_fd, buffer, 256 * KIB)) > 0)
+                if (tar_reader_feed(reader, buffer, (size_t)n, err) < 0)
+                        return -1;
+        if (n < 0)
+                return error_errno(err, (int)n, "cannot read a layer");
+        if (tar_reader_finish(reader, err) < 0)
+                return -1;
+        if (end_file(unpack) < 0)
+                return error_errno(err, errno, "cannot set the times of a file");
+        return set_dir_times(unpack, err);
+}
+
+static int unpack_to(Lease *lease, const Digest *diff_id, const char *temporary, Error *err)
+{
+        _cleanup_close_ int tar_fd = layer_open_tar(lease->store, diff_id, NULL, err);
+        Unpack unpack = { .file_fd = -1, .user_namespace = in_user_namespace() };
+        int r;
+
+        if (tar_fd < 0)
+                return -1;
+        if (sys_mkdirat(lease->dir_fd, temporary, 0755) < 0)
+                return error_errno(err, errno, "cannot make '%s/%s'", lease->path, temporary);
+        unpack.root_fd = open_tree_dir(lease->dir_fd, temporary);
+        if (unpack.root_fd < 0)
+                return error_errno(err, errno, "cannot open '%s/%s'", lease->path, temporary);
+        unpack.opaque = map_new(NULL);
+        r = unpack_tar(&unpack, tar_fd, err);
+        close(unpack.root_fd);
+        if (unpack.file_fd >= 0)
+                close(unpack.file_fd);
+        for (size_t i = 0; i < unpack.n_times; i++)
+                free(unpack.times[i].path);
+        free(unpack.times);
+        map_free(unpack.opaque);
+        return r;
+}
+
+static const char *boot_id(char *buffer, size_t size)
+{
+        _cleanup_close_ int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd >= 0 ? fd_read_full(fd, buffer, size - 1) : 0;
+
+        buffer[n > 0 ? n : 0] = '\0';
+        return buffer;
+}
+
+static bool can_trust(Store *store, const Digest *diff_id)
+{
+        char name[STORE_NAME_SIZE], now[64];
+        _cleanup_buf_ Buf then = BUF_INIT(64);
+
+        if (faccessat(store->root_fd, layer_name(diff_id, "fs", name), F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+                return false;
+        if (faccessat(store->root_fd, layer_name(diff_id, "fs.synced", name), F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+                return true;
+        return file_read(store->root_fd, layer_name(diff_id, "fs.boot", name), &then) == 0 && then.size > 0 && streq(then.data, boot_id(now, sizeof(now)));
+}
+
+static int put_in_place(Lease *lease, const Digest *diff_id, const char *temporary, Error *err)
+{
+        Store *store = lease->store;
+        char name[STORE_NAME_SIZE], now[64], hex[DIGEST_TEXT_SIZE];
+        _cleanup_close_ int fd = -1;
+
+        if (sys_renameat(lease->dir_fd, temporary, store->root_fd, layer_name(diff_id, "fs", name)) < 0)
+                return error_errno(err, errno, "cannot put '%s/%s' in place", store->root, name);
+        fd = sys_openat(store->root_fd, layer_name(diff_id, "fs.boot", name), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+        if (fd < 0 || fd_write_all(fd, boot_id(now, sizeof(now)), strlen(now)) < 0)
+                return error_errno(err, errno, "cannot write '%s/%s'", store->root, name);
+        pthread_mutex_lock(&lease->mutex);
+        strlist_add(&lease->unpacked, digest_hex(diff_id, hex));
+        lease->dirty = true;
+        pthread_mutex_unlock(&lease->mutex);
+        return 0;
+}
+
+int layer_need_fs(Lease *lease, const Digest *diff_id, Error *err)
+{
+        Store *store = lease->store;
+        char name[STORE_NAME_SIZE], text[DIGEST_TEXT_SIZE], temporary[32];
+        _cleanup_close_ int lock = -1;
+        int r;
+
+        if (can_trust(store, diff_id))
+                return 0;
+        lock = store_lock_file(store, "unpack.lock", LOCK_EX, err);
+        if (lock < 0)
+                return -1;
+        if (can_trust(store, diff_id))
+                return 0;
+        r = tree_remove(store->root_fd, layer_name(diff_id, "fs", name));
+        if (r < 0)
+                return error_errno(err, r, "cannot remove '%s/%s'", store->root, name);
+        if (unpack_to(lease, diff_id, lease_new_name(lease, "fs", temporary), err) < 0 || put_in_place(lease, diff_id, temporary, err) < 0)
+                return error_wrap(err, "cannot unpack the layer '%s'", digest_format(diff_id, text));
+        return 0;
+}
