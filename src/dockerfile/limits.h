@@ -5,7 +5,7 @@
 
 #include "base/macros.h"
 
-/* BuildKit reads lines through a scanner with a 64 KiB token; a longer line is an error there, so no working Dockerfile has one. Counts the newline. */
+/* BuildKit reads lines through a scanner with a 64 KiB token; a longer line is an error there, so no working Dockerfile has one. Without the newline. */
 #define LIMIT_LINE_SIZE 65535
 
 /* Hand-written files are kilobytes, generated ones a few MB; above this something else was passed as a Dockerfile (BuildKit's transport stops at 16 MB). */
