@@ -41,7 +41,7 @@ static void copy_args(Reading *r, CommandLine *command, size_t first)
 
 static int read_network(Reading *r, const FlagValue *flag)
 {
-        static const char *const names[] = { "default", "none", "host" }; /* by RunNetwork */
+        static const char *const names[] = { "default", "none", "host" }; /* by DfNetwork */
         _cleanup_free_ char *quoted = NULL;
 
         r->out->run.has_network = flag->used;
@@ -49,7 +49,7 @@ static int read_network(Reading *r, const FlagValue *flag)
                 return 0;
         for (size_t i = 0; i < ARRAY_LEN(names); i++) {
                 if (streq(flag->value, names[i])) {
-                        r->out->run.network = (RunNetwork)i;
+                        r->out->run.network = (DfNetwork)i;
                         return 0;
                 }
         }
