@@ -77,8 +77,9 @@ typedef struct RunSpec {
         RunDevice *devices;
         size_t n_devices;
         RunResources resources;
+        int64_t oom_score_adj;
         StrList sysctls;        /* "net.ipv4.ip_forward=1" */
-        char *cgroup_parent;    /* NULL: "/mica" */
+        char *cgroup_parent;    /* the cgroup is "<cgroup_parent>/mica-<id>"; NULL: directly below the top */
         StrList annotations;    /* "key=value" */
         bool no_default_mounts; /* only `mounts`, beside /proc and /dev */
 } RunSpec;

@@ -1,0 +1,40 @@
+/*
+ * Private to runtime/: control groups as this host has them.
+ *
+ *   v2       /sys/fs/cgroup is a cgroup2 file system: one directory per container
+ *   v1       /sys/fs/cgroup is a tmpfs with one hierarchy per controller: one directory per container in each
+ *   hybrid   v1 with a cgroup2 file system without controllers at /sys/fs/cgroup/unified. crun takes that for a host half way to v2 and refuses; so it gets to
+ * see an empty tmpfs there, in a mount namespace of its own. runc and systemd do not mind none     not mounted, or not ours to write (rootless): the runtime is
+ * told to leave cgroups alone
+ *
+ * A path of a cgroup is the one below the root of each hierarchy: "/mica-<id>".
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+
+typedef enum CgroupMode { CGROUP_NONE, CGROUP_V1, CGROUP_HYBRID, CGROUP_V2 } CgroupMode;
+
+CgroupMode cgroup_detect(void);
+const char *cgroup_mode_name(CgroupMode mode);
+
+/* "<parent>/mica-<id>"; parent may be NULL. New string. */
+char *cgroup_path(const char *parent, const char *id);
+
+/* Puts an empty tmpfs over /sys/fs/cgroup/unified in this mount namespace, once. Only raw system calls: usable after fork() in a process with threads. 0 or
+ * -errno. */
+int cgroup_hide_unified(void);
+
+/* Kills every process in the cgroup and below, waits until they are gone, and removes it from every hierarchy. Fine when it is not there. */
+int cgroup_remove(CgroupMode mode, const char *path, Error *err);
+
+/* Sends a signal to every process in it. How many processes there were. */
+size_t cgroup_signal(CgroupMode mode, const char *path, int signal);
+
+bool cgroup_oom_killed(CgroupMode mode, const char *path);
+int cgroup_freeze(CgroupMode mode, const char *path, bool frozen, Error *err);
+int cgroup_pids(CgroupMode mode, const char *path, pid_t **ret, size_t *ret_n, Error *err);

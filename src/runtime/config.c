@@ -1,0 +1,626 @@
+/*
+ * config.json of an OCI bundle (runtime-spec 1.0.2 config.md and config-linux.md), with docker's defaults: moby's oci/defaults.go says which mounts, devices,
+ * masked and read-only paths those are.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <linux/capability.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "runtime/private.h"
+#include "runtime/seccomp_profile.h"
+#include "json/writer.h"
+
+#define DEFAULT_SHM_SIZE (64 * MIB)
+
+static const struct DefaultMount {
+        const char *target, *type, *source;
+        const char *options[8];
+} default_mounts[] = {
+        { "/proc", "proc", "proc", { "nosuid", "noexec", "nodev" } },
+        { "/dev", "tmpfs", "tmpfs", { "nosuid", "strictatime", "mode=755", "size=65536k" } },
+        { "/dev/pts", "devpts", "devpts", { "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5" } },
+        { "/sys", "sysfs", "sysfs", { "nosuid", "noexec", "nodev", "ro" } },
+        { "/sys/fs/cgroup", "cgroup", "cgroup", { "ro", "nosuid", "noexec", "nodev" } },
+        { "/dev/mqueue", "mqueue", "mqueue", { "nosuid", "noexec", "nodev" } },
+        { "/dev/shm", "tmpfs", "shm", { "nosuid", "noexec", "nodev", "mode=1777" } }, /* and size= */
+};
+
+static const char *const masked_paths[] = {
+        "/proc/acpi",
+        "/proc/asound",
+        "/proc/interrupts",
+        "/proc/kcore",
+        "/proc/keys",
+        "/proc/latency_stats",
+        "/proc/sched_debug",
+        "/proc/scsi",
+        "/proc/timer_list",
+        "/proc/timer_stats",
+        "/sys/devices/virtual/powercap",
+        "/sys/firmware",
+};
+
+static const char *const read_only_paths[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger" };
+
+/* What the device cgroup allows beside mknod of everything; -1 is "any". */
+static const struct DeviceRule {
+        char type;
+        int major, minor;
+        const char *access;
+} default_device_rules[] = {
+        { 'c', -1, -1, "m" }, { 'b', -1, -1, "m" }, { 'c', 1, 3, "rwm" }, { 'c', 1, 5, "rwm" }, { 'c', 1, 7, "rwm" },    { 'c', 1, 8, "rwm" },
+        { 'c', 1, 9, "rwm" }, { 'c', 5, 0, "rwm" }, { 'c', 5, 1, "rwm" }, { 'c', 5, 2, "rwm" }, { 'c', 136, -1, "rwm" },
+};
+
+static const struct LimitName {
+        const char *name, *oci;
+        int resource;
+} limit_names[] = {
+        { "as", "RLIMIT_AS", RLIMIT_AS },
+        { "core", "RLIMIT_CORE", RLIMIT_CORE },
+        { "cpu", "RLIMIT_CPU", RLIMIT_CPU },
+        { "data", "RLIMIT_DATA", RLIMIT_DATA },
+        { "fsize", "RLIMIT_FSIZE", RLIMIT_FSIZE },
+        { "locks", "RLIMIT_LOCKS", RLIMIT_LOCKS },
+        { "memlock", "RLIMIT_MEMLOCK", RLIMIT_MEMLOCK },
+        { "msgqueue", "RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE },
+        { "nice", "RLIMIT_NICE", RLIMIT_NICE },
+        { "nofile", "RLIMIT_NOFILE", RLIMIT_NOFILE },
+        { "nproc", "RLIMIT_NPROC", RLIMIT_NPROC },
+        { "rss", "RLIMIT_RSS", RLIMIT_RSS },
+        { "rtprio", "RLIMIT_RTPRIO", RLIMIT_RTPRIO },
+        { "rttime", "RLIMIT_RTTIME", RLIMIT_RTTIME },
+        { "sigpending", "RLIMIT_SIGPENDING", RLIMIT_SIGPENDING },
+        { "stack", "RLIMIT_STACK", RLIMIT_STACK },
+};
+
+static void write_names(JsonWriter *writer, const char *key, const char *const *items, size_t n)
+{
+        json_writer_key(writer, key);
+        json_writer_begin_array(writer);
+        for (size_t i = 0; i < n; i++)
+                json_writer_string(writer, items[i]);
+        json_writer_end_array(writer);
+}
+
+static void write_uint(JsonWriter *writer, const char *key, uint64_t n)
+{
+        json_writer_key(writer, key);
+        json_writer_uint(writer, n);
+}
+
+/* --- process --- */
+
+static void write_capability_list(JsonWriter *writer, const char *key, CapSet set)
+{
+        json_writer_key(writer, key);
+        json_writer_begin_array(writer);
+        for (unsigned i = 0; capability_name(i); i++)
+                if (set >> i & 1)
+                        json_writer_string(writer, capability_name(i));
+        json_writer_end_array(writer);
+}
+
+/* As moby's oci.SetCapabilities: what execve(2) would leave a user who is not root is nothing, so only the bounding set is given. */
+static void write_capabilities(JsonWriter *writer, CapSet set, bool root)
+{
+        json_writer_key(writer, "capabilities");
+        json_writer_begin_object(writer);
+        write_capability_list(writer, "bounding", set);
+        if (root) {
+                write_capability_list(writer, "effective", set);
+                write_capability_list(writer, "permitted", set);
+        }
+        json_writer_end_object(writer);
+}
+
+static int write_limits(JsonWriter *writer, const RunSpec *spec, CapSet own, Error *err)
+{
+        json_writer_key(writer, "rlimits");
+        json_writer_begin_array(writer);
+        for (size_t i = 0; i < spec->n_limits; i++) {
+                const RunLimit *limit = &spec->limits[i];
+                uint64_t soft = limit->soft, hard = MAX(limit->soft, limit->hard);
+                const struct LimitName *name = NULL;
+                struct rlimit ours;
+
+                for (size_t k = 0; k < ARRAY_LEN(limit_names) && !name; k++)
+                        if (streq(limit_names[k].name, limit->name))
+                                name = &limit_names[k];
+                if (!name)
+                        return error_set(err, ERROR_INVALID, "invalid ulimit type: '%s'", limit->name);
+                if (!(own >> CAP_SYS_RESOURCE & 1) && getrlimit((unsigned)name->resource, &ours) == 0 && hard > ours.rlim_max) {
+                        log_debug("ulimit %s is %ju instead of %ju: this process may not raise it", limit->name, (uintmax_t)ours.rlim_max, (uintmax_t)hard);
+                        hard = ours.rlim_max;
+                        soft = MIN(soft, hard);
+                }
+                json_writer_begin_object(writer);
+                json_writer_member_string(writer, "type", name->oci);
+                write_uint(writer, "hard", hard);
+                write_uint(writer, "soft", soft);
+                json_writer_end_object(writer);
+        }
+        json_writer_end_array(writer);
+        return 0;
+}
+
+/* Also the whole of the file that `exec --process` takes. */
+static int write_process(JsonWriter *writer, const RunSpec *spec, CapSet capabilities, CapSet own, bool with_init, Error *err)
+{
+        json_writer_begin_object(writer);
+        json_writer_member_bool(writer, "terminal", spec->terminal);
+        json_writer_key(writer, "user");
+        json_writer_begin_object(writer);
+        write_uint(writer, "uid", spec->uid);
+        write_uint(writer, "gid", spec->gid);
+        if (spec->umask)
+                write_uint(writer, "umask", spec->umask);
+        json_writer_key(writer, "additionalGids");
+        json_writer_begin_array(writer);
+        for (size_t i = 0; i < spec->n_groups; i++)
+                json_writer_uint(writer, spec->groups[i]);
+        json_writer_end_array(writer);
+        json_writer_end_object(writer);
+        json_writer_key(writer, "args");
+        json_writer_begin_array(writer);
+        if (with_init) {
+                json_writer_string(writer, RUNTIME_INIT_TARGET);
+                json_writer_string(writer, "--");
+        }
+        for (size_t i = 0; i < spec->args.n_items; i++)
+                json_writer_string(writer, spec->args.items[i]);
+        json_writer_end_array(writer);
+        json_writer_key(writer, "env");
+        json_writer_strings(writer, &spec->env);
+        json_writer_member_string(writer, "cwd", str_empty(spec->cwd) ? "/" : spec->cwd);
+        write_capabilities(writer, capabilities, spec->uid == 0);
+        if (write_limits(writer, spec, own, err) < 0)
+                return -1;
+        json_writer_member_bool(writer, "noNewPrivileges", spec->no_new_privileges);
+        if (spec->oom_score_adj)
+                json_writer_member_int(writer, "oomScoreAdj", spec->oom_score_adj);
+        json_writer_end_object(writer);
+        return 0;
+}
+
+/* --- mounts --- */
+
+static void write_mount(JsonWriter *writer, const char *target, const char *type, const char *source, const char *const *options, size_t n, const char *extra)
+{
+        json_writer_begin_object(writer);
+        json_writer_member_string(writer, "destination", target);
+        json_writer_member_string(writer, "type", type);
+        json_writer_member_string(writer, "source", source ? source : type);
+        json_writer_key(writer, "options");
+        json_writer_begin_array(writer);
+        for (size_t i = 0; i < n && options[i]; i++)
+                json_writer_string(writer, options[i]);
+        if (extra)
+                json_writer_string(writer, extra);
+        json_writer_end_array(writer);
+        json_writer_end_object(writer);
+}
+
+static bool spec_mounts_on(const RunSpec *spec, const char *target)
+{
+        for (size_t i = 0; i < spec->n_mounts; i++)
+                if (streq(spec->mounts[i].target, target))
+                        return true;
+        return false;
+}
+
+static void write_default_mounts(JsonWriter *writer, const Runtime *runtime, const RunSpec *spec)
+{
+        for (size_t i = 0; i < ARRAY_LEN(default_mounts); i++) {
+                const struct DefaultMount *mount = &default_mounts[i];
+                const char *options[ARRAY_LEN(mount->options)];
+                _cleanup_free_ char *size = NULL;
+                size_t n = 0;
+
+                if (spec_mounts_on(spec, mount->target) || (spec->no_default_mounts && i > 1))
+                        continue;
+                if (streq(mount->type, "cgroup") && runtime->cgroups == CGROUP_NONE)
+                        continue;
+                if (streq(mount->type, "mqueue") && spec->host_ipc) {
+                        write_mount(writer, mount->target, "bind", mount->target, (const char *const[]){ "rbind", "nosuid", "noexec", "nodev" }, 4, NULL);
+                        continue;
+                }
+                if (streq(mount->target, "/dev/shm")) {
+                        if (spec->host_ipc) {
+                                write_mount(writer, mount->target, "bind", mount->target, (const char *const[]){ "rbind", "nosuid", "noexec", "nodev" }, 4,
+                                            NULL);
+                                continue;
+                        }
+                        size = xasprintf("size=%ju", (uintmax_t)(spec->shm_size ? spec->shm_size : DEFAULT_SHM_SIZE));
+                }
+                /* sysfs belongs to a network namespace: without one of our own, a user namespace may only bind what is there */
+                if (streq(mount->type, "sysfs") && spec->network == RUN_NETWORK_HOST && runtime->cgroups == CGROUP_NONE &&
+                    !(runtime->capabilities >> CAP_SYS_RESOURCE & 1)) {
+                        write_mount(writer, mount->target, "bind", mount->target, (const char *const[]){ "rbind", "nosuid", "noexec", "nodev", "ro" }, 5, NULL);
+                        continue;
+                }
+                for (size_t k = 0; k < ARRAY_LEN(mount->options) && mount->options[k]; k++)
+                        if (!(spec->privileged && streq(mount->options[k], "ro")))
+                                options[n++] = mount->options[k];
+                write_mount(writer, mount->target, mount->type, mount->source, options, n, size);
+        }
+}
+
+/* Parents before what is mounted below them, the order of the caller otherwise: a stable sort by depth. */
+static void write_spec_mounts(JsonWriter *writer, const RunSpec *spec)
+{
+        size_t done = 0;
+
+        for (size_t depth = 0; done < spec->n_mounts; depth++) {
+                for (size_t i = 0; i < spec->n_mounts; i++) {
+                        const RunMount *mount = &spec->mounts[i];
+                        size_t slashes = 0;
+
+                        for (const char *p = mount->target; *p; p++)
+                                slashes += *p == '/' && p[1];
+                        if (slashes != depth)
+                                continue;
+                        write_mount(writer, mount->target, mount->type, mount->source, (const char *const *)mount->options.items, mount->options.n_items, NULL);
+                        done++;
+                }
+        }
+}
+
+static void write_mounts(JsonWriter *writer, const Runtime *runtime, const RunSpec *spec, const char *init)
+{
+        json_writer_key(writer, "mounts");
+        json_writer_begin_array(writer);
+        write_default_mounts(writer, runtime, spec);
+        if (init)
+                write_mount(writer, RUNTIME_INIT_TARGET, "bind", init, (const char *const[]){ "bind", "ro" }, 2, NULL);
+        write_spec_mounts(writer, spec);
+        json_writer_end_array(writer);
+}
+
+/* --- devices --- */
+
+static void write_device(JsonWriter *writer, const char *path, const struct stat *st)
+{
+        json_writer_begin_object(writer);
+        json_writer_member_string(writer, "path", path);
+        json_writer_member_string(writer, "type", S_ISBLK(st->st_mode) ? "b" : "c");
+        write_uint(writer, "major", major(st->st_rdev));
+        write_uint(writer, "minor", minor(st->st_rdev));
+        write_uint(writer, "fileMode", st->st_mode & 07777);
+        write_uint(writer, "uid", st->st_uid);
+        write_uint(writer, "gid", st->st_gid);
+        json_writer_end_object(writer);
+}
+
+/* Directories of /dev that are mounts of the container's own, and what the runtime makes itself. */
+static bool is_private_device(const char *name)
+{
+        static const char *const names[] = { "console", "fd", "full", "lxc", "mqueue", "null", "ptmx", "pts", "random", "shm", "tty", "urandom", "zero" };
+
+        for (size_t i = 0; i < ARRAY_LEN(names); i++)
+                if (streq(names[i], name))
+                        return true;
+        return false;
+}
+
+static void write_host_devices(JsonWriter *writer, const char *directory, unsigned depth)
+{
+        struct dirent *entry;
+        DIR *dir = opendir(directory);
+
+        while (dir && (entry = readdir(dir))) {
+                _cleanup_free_ char *path = NULL;
+                struct stat st;
+
+                if (entry->d_name[0] == '.' || (depth == 0 && is_private_device(entry->d_name)))
+                        continue;
+                path = xasprintf("%s/%s", directory, entry->d_name);
+                if (lstat(path, &st) < 0)
+                        continue;
+                if (S_ISDIR(st.st_mode) && depth < 4)
+                        write_host_devices(writer, path, depth + 1);
+                else if (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode))
+                        write_device(writer, path, &st);
+        }
+        if (dir)
+                closedir(dir);
+}
+
+static int stat_device(const RunDevice *device, struct stat *st, Error *err)
+{
+        if (stat(device->host_path, st) < 0)
+                return error_errno(err, errno, "cannot find the device '%s'", device->host_path);
+        if (!S_ISBLK(st->st_mode) && !S_ISCHR(st->st_mode))
+                return error_set(err, ERROR_INVALID, "'%s' is not a device", device->host_path);
+        return 0;
+}
+
+static int write_devices(JsonWriter *writer, const RunSpec *spec, Error *err)
+{
+        json_writer_key(writer, "devices");
+        json_writer_begin_array(writer);
+        if (spec->privileged)
+                write_host_devices(writer, "/dev", 0);
+        for (size_t i = 0; i < spec->n_devices && !spec->privileged; i++) {
+                struct stat st;
+
+                if (stat_device(&spec->devices[i], &st, err) < 0)
+                        return -1;
+                write_device(writer, spec->devices[i].path, &st);
+        }
+        json_writer_end_array(writer);
+        return 0;
+}
+
+static void write_device_rule(JsonWriter *writer, bool allow, char type, int64_t major_number, int64_t minor_number, const char *access)
+{
+        json_writer_begin_object(writer);
+        json_writer_member_bool(writer, "allow", allow);
+        json_writer_member_string(writer, "type", (char[]){ type, '\0' });
+        if (major_number >= 0)
+                json_writer_member_int(writer, "major", major_number);
+        if (minor_number >= 0)
+                json_writer_member_int(writer, "minor", minor_number);
+        json_writer_member_string(writer, "access", access);
+        json_writer_end_object(writer);
+}
+
+static int write_device_rules(JsonWriter *writer, const RunSpec *spec, Error *err)
+{
+        json_writer_key(writer, "devices");
+        json_writer_begin_array(writer);
+        write_device_rule(writer, spec->privileged, 'a', -1, -1, "rwm");
+        for (size_t i = 0; i < ARRAY_LEN(default_device_rules) && !spec->privileged; i++) {
+                const struct DeviceRule *rule = &default_device_rules[i];
+
+                write_device_rule(writer, true, rule->type, rule->major, rule->minor, rule->access);
+        }
+        for (size_t i = 0; i < spec->n_devices && !spec->privileged; i++) {
+                struct stat st;
+
+                if (stat_device(&spec->devices[i], &st, err) < 0)
+                        return -1;
+                write_device_rule(writer, true, S_ISBLK(st.st_mode) ? 'b' : 'c', major(st.st_rdev), minor(st.st_rdev),
+                                  str_empty(spec->devices[i].permissions) ? "rwm" : spec->devices[i].permissions);
+        }
+        json_writer_end_array(writer);
+        return 0;
+}
+
+/* --- linux --- */
+
+static bool has_resources(const RunResources *r)
+{
+        return r->memory || r->memory_reservation || r->memory_swap || r->cpu_quota_us || r->cpu_period_us || r->cpu_shares || r->cpuset_cpus ||
+               r->cpuset_mems || r->pids_limit > 0;
+}
+
+static int write_resources(JsonWriter *writer, const RunSpec *spec, Error *err)
+{
+        const RunResources *r = &spec->resources;
+
+        json_writer_key(writer, "resources");
+        json_writer_begin_object(writer);
+        if (write_device_rules(writer, spec, err) < 0)
+                return -1;
+        if (r->memory || r->memory_reservation || r->memory_swap) {
+                json_writer_key(writer, "memory");
+                json_writer_begin_object(writer);
+                if (r->memory)
+                        json_writer_member_int(writer, "limit", r->memory);
+                if (r->memory_reservation)
+                        json_writer_member_int(writer, "reservation", r->memory_reservation);
+                if (r->memory_swap)
+                        json_writer_member_int(writer, "swap", r->memory_swap);
+                json_writer_end_object(writer);
+        }
+        if (r->cpu_quota_us || r->cpu_period_us || r->cpu_shares || r->cpuset_cpus || r->cpuset_mems) {
+                json_writer_key(writer, "cpu");
+                json_writer_begin_object(writer);
+                if (r->cpu_shares)
+                        write_uint(writer, "shares", r->cpu_shares);
+                if (r->cpu_quota_us)
+                        json_writer_member_int(writer, "quota", r->cpu_quota_us);
+                if (r->cpu_period_us)
+                        json_writer_member_int(writer, "period", r->cpu_period_us);
+                if (!str_empty(r->cpuset_cpus))
+                        json_writer_member_string(writer, "cpus", r->cpuset_cpus);
+                if (!str_empty(r->cpuset_mems))
+                        json_writer_member_string(writer, "mems", r->cpuset_mems);
+                json_writer_end_object(writer);
+        }
+        if (r->pids_limit > 0) {
+                json_writer_key(writer, "pids");
+                json_writer_begin_object(writer);
+                json_writer_member_int(writer, "limit", r->pids_limit);
+                json_writer_end_object(writer);
+        }
+        json_writer_end_object(writer);
+        return 0;
+}
+
+static void write_namespace(JsonWriter *writer, const char *type, const char *path)
+{
+        json_writer_begin_object(writer);
+        json_writer_member_string(writer, "type", type);
+        if (path)
+                json_writer_member_string(writer, "path", path);
+        json_writer_end_object(writer);
+}
+
+static void write_namespaces(JsonWriter *writer, const Runtime *runtime, const RunSpec *spec)
+{
+        json_writer_key(writer, "namespaces");
+        json_writer_begin_array(writer);
+        write_namespace(writer, "mount", NULL);
+        if (!spec->host_pid)
+                write_namespace(writer, "pid", NULL);
+        if (!spec->host_ipc)
+                write_namespace(writer, "ipc", NULL);
+        if (!spec->host_uts)
+                write_namespace(writer, "uts", NULL);
+        if (spec->network == RUN_NETWORK_NONE)
+                write_namespace(writer, "network", NULL);
+        else if (spec->network == RUN_NETWORK_PATH)
+                write_namespace(writer, "network", spec->network_path);
+        if (runtime->cgroups == CGROUP_V2 && !spec->privileged)
+                write_namespace(writer, "cgroup", NULL);
+        json_writer_end_array(writer);
+}
+
+static int write_sysctls(JsonWriter *writer, const RunSpec *spec, Error *err)
+{
+        json_writer_key(writer, "sysctl");
+        json_writer_begin_object(writer);
+        for (size_t i = 0; i < spec->sysctls.n_items; i++) {
+                const char *equals = strchr(spec->sysctls.items[i], '=');
+                _cleanup_free_ char *name = NULL;
+
+                if (!equals)
+                        return error_set(err, ERROR_INVALID, "invalid sysctl '%s': it must be name=value", spec->sysctls.items[i]);
+                name = xstrndup(spec->sysctls.items[i], (size_t)(equals - spec->sysctls.items[i]));
+                json_writer_member_string(writer, name, equals + 1);
+        }
+        json_writer_end_object(writer);
+        return 0;
+}
+
+static int write_linux(JsonWriter *writer, const Runtime *runtime, const RunSpec *spec, const char *id, CapSet capabilities, bool with_rules, Error *err)
+{
+        const char *profile = spec->seccomp ? spec->seccomp : SECCOMP_DEFAULT_PROFILE;
+
+        json_writer_key(writer, "linux");
+        json_writer_begin_object(writer);
+        if (runtime->cgroups != CGROUP_NONE) {
+                _cleanup_free_ char *path = cgroup_path(spec->cgroup_parent, id);
+
+                json_writer_member_string(writer, "cgroupsPath", path);
+                if (write_resources(writer, spec, err) < 0)
+                        return -1;
+        } else if (has_resources(&spec->resources)) {
+                return error_set(err, ERROR_UNSUPPORTED, "limits on memory, processors and processes need a cgroup that mica may write; there is none here");
+        }
+        write_namespaces(writer, runtime, spec);
+        if (write_devices(writer, spec, err) < 0 || (spec->sysctls.n_items > 0 && write_sysctls(writer, spec, err) < 0))
+                return -1;
+        if (!spec->privileged) {
+                write_names(writer, "maskedPaths", masked_paths, ARRAY_LEN(masked_paths));
+                write_names(writer, "readonlyPaths", read_only_paths, ARRAY_LEN(read_only_paths));
+        }
+        if (with_rules) {
+                _cleanup_seccomp_profile_ SeccompProfile rules = { 0 };
+
+                if (seccomp_profile_load(profile, capabilities, &rules, err) < 0)
+                        return -1;
+                json_writer_key(writer, "seccomp");
+                seccomp_profile_write(&rules, writer);
+        }
+        for (size_t i = 0; i < spec->n_mounts; i++) { /* a shared or slave bind needs the same of the root */
+                const StrList *options = &spec->mounts[i].options;
+                bool shared = strlist_has(options, "shared") || strlist_has(options, "rshared");
+
+                if (shared || strlist_has(options, "slave") || strlist_has(options, "rslave")) {
+                        json_writer_member_string(writer, "rootfsPropagation", shared ? "shared" : "slave");
+                        break;
+                }
+        }
+        json_writer_end_object(writer);
+        return 0;
+}
+
+static void write_annotations(JsonWriter *writer, const RunSpec *spec, const char *program)
+{
+        json_writer_key(writer, "annotations");
+        json_writer_begin_object(writer);
+        for (size_t i = 0; i < spec->annotations.n_items; i++) {
+                const char *equals = strchr(spec->annotations.items[i], '=');
+                _cleanup_free_ char *name = equals ? xstrndup(spec->annotations.items[i], (size_t)(equals - spec->annotations.items[i])) : NULL;
+
+                if (name && !str_starts(name, "run.oci.")) /* those steer crun itself */
+                        json_writer_member_string(writer, name, equals + 1);
+        }
+        if (program)
+                json_writer_member_string(writer, "run.oci.seccomp_bpf_data", program);
+        json_writer_end_object(writer);
+}
+
+/* Decides how the seccomp filter travels: *ret_program ready made, or as rules (*ret_rules), or not at all. */
+static int choose_seccomp(const Runtime *runtime, const RunSpec *spec, CapSet capabilities, char **ret_program, bool *ret_rules, Error *err)
+{
+        const char *profile = spec->seccomp ? spec->seccomp : SECCOMP_DEFAULT_PROFILE;
+        _cleanup_free_ char *cache = NULL;
+
+        if ((spec->privileged && !spec->seccomp) || streq(profile, "unconfined"))
+                return 0;
+        if (!runtime->driver->takes_program) {
+                *ret_rules = true;
+                return 0;
+        }
+        cache = xasprintf("%s/seccomp", runtime->state_dir);
+        if (seccomp_profile_program(profile, capabilities, cache, ret_program, err) == 0)
+                return 0;
+        if (err->code != ERROR_UNSUPPORTED)
+                return -1;
+        log_debug("the runtime compiles the seccomp profile: %s", error_message(err));
+        error_done(err);
+        *ret_rules = true;
+        return 0;
+}
+
+int runtime_config(Runtime *runtime, const RunSpec *spec, const char *id, Buf *buf, Error *err)
+{
+        _cleanup_free_ char *program = NULL, *init = NULL;
+        bool with_rules = false;
+        CapSet capabilities;
+        JsonWriter writer;
+
+        if (spec->args.n_items == 0)
+                return error_set(err, ERROR_INVALID, "no command specified");
+        if (capabilities_resolve(&spec->cap_add, &spec->cap_drop, spec->privileged, runtime->capabilities, &capabilities, err) < 0 ||
+            choose_seccomp(runtime, spec, capabilities, &program, &with_rules, err) < 0)
+                return -1;
+        if (spec->init) {
+                init = runtime_find_init();
+                if (!init)
+                        return error_set(err, ERROR_NOT_FOUND,
+                                         "there is no init program: install mica's own 'mica-init' beside mica, or the package catatonit or tini");
+        }
+        json_writer_init(&writer, buf, JSON_WRITE_NO_HTML);
+        json_writer_begin_object(&writer);
+        json_writer_member_string(&writer, "ociVersion", "1.0.2");
+        json_writer_key(&writer, "process");
+        if (write_process(&writer, spec, capabilities, runtime->capabilities, init != NULL, err) < 0)
+                return -1;
+        json_writer_key(&writer, "root");
+        json_writer_begin_object(&writer);
+        json_writer_member_string(&writer, "path", spec->root);
+        json_writer_member_bool(&writer, "readonly", spec->read_only);
+        json_writer_end_object(&writer);
+        if (!str_empty(spec->hostname) && !spec->host_uts)
+                json_writer_member_string(&writer, "hostname", spec->hostname);
+        write_mounts(&writer, runtime, spec, init);
+        if (write_linux(&writer, runtime, spec, id, capabilities, with_rules, err) < 0)
+                return -1;
+        write_annotations(&writer, spec, program);
+        json_writer_end_object(&writer);
+        return json_writer_finish(&writer, err);
+}
+
+int runtime_process_config(Runtime *runtime, const RunSpec *spec, Buf *buf, Error *err)
+{
+        CapSet capabilities;
+        JsonWriter writer;
+
+        if (capabilities_resolve(&spec->cap_add, &spec->cap_drop, spec->privileged, runtime->capabilities, &capabilities, err) < 0)
+                return -1;
+        json_writer_init(&writer, buf, JSON_WRITE_NO_HTML);
+        if (write_process(&writer, spec, capabilities, runtime->capabilities, false, err) < 0)
+                return -1;
+        return json_writer_finish(&writer, err);
+}

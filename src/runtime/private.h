@@ -1,0 +1,47 @@
+/*
+ * Private to runtime/: the runtime object, the table of drivers, and starting a runtime program.
+ */
+#pragma once
+
+#include "runtime/caps.h"
+#include "runtime/cgroup.h"
+#include "runtime/runtime.h"
+
+/*
+ * One row per OCI runtime. A new one is a row here; the arguments are those of the runtimes' common command line:
+ *   PROGRAM --root DIR --log FILE [global…] run --detach --pid-file FILE --bundle DIR [--console-socket PATH] ID
+ */
+typedef struct RuntimeDriver {
+        const char *name;
+        bool needs_unified_hidden;   /* refuses hybrid cgroups */
+        bool takes_program;          /* the seccomp filter ready made, in the annotation run.oci.seccomp_bpf_data */
+        const char *without_cgroups; /* global option that makes it leave cgroups alone, or NULL: it finds out by itself */
+} RuntimeDriver;
+
+struct Runtime {
+        const RuntimeDriver *driver;
+        char *program;   /* absolute path */
+        char *state_dir; /* ours: holds run/ (the runtime's own state), once/ (bundles of run_once()), seccomp/ */
+        char *run_dir;
+        CgroupMode cgroups;
+        CapSet capabilities; /* of this process */
+};
+
+/* process.json of one more process: the file that `exec --process` takes. Appends to `buf`. */
+int runtime_process_config(Runtime *runtime, const RunSpec *spec, Buf *buf, Error *err);
+
+/* What a runtime said when it failed, as an error in docker's words: EXIT with 126 or 127, or IO. `text` is its log or standard error. Returns -1. */
+int runtime_fail(const RuntimeDriver *driver, const char *text, Error *err);
+
+/* The same from a log file. */
+int runtime_fail_from_log(const RuntimeDriver *driver, const char *log_path, Error *err);
+
+/* Path of our init program, or NULL: MICA_INIT, beside mica, in its libexec directory, or another small init that is installed. New string. */
+char *runtime_find_init(void);
+#define RUNTIME_INIT_TARGET "/dev/init"
+
+/*
+ * A terminal: a socket that the runtime sends the master side to. The path is bound in `directory`, which must be short enough for sun_path.
+ */
+int console_listen(const char *directory, char **ret_path, Error *err); /* the listening descriptor, or -1 */
+int console_receive(int listen_fd, Error *err);                         /* the master side, or -1 */

@@ -1,0 +1,213 @@
+#include "runtime/runtime.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "runtime/private.h"
+
+static const RuntimeDriver drivers[] = {
+        /* the preferred one first */
+        { .name = "crun", .needs_unified_hidden = true, .takes_program = true, .without_cgroups = "--cgroup-manager=disabled" },
+        { .name = "runc" },
+};
+
+/* Looks `name` up in PATH. New string, or NULL. */
+static char *find_program(const char *name)
+{
+        const char *path = getenv("PATH");
+
+        if (strchr(name, '/'))
+                return access(name, X_OK) == 0 ? xstrdup(name) : NULL;
+        for (const char *p = path ? path : "/usr/sbin:/usr/bin:/sbin:/bin"; *p;) {
+                size_t n = strcspn(p, ":");
+                char *candidate = xasprintf("%.*s/%s", (int)n, p, name);
+
+                if (*candidate == '/' && access(candidate, X_OK) == 0)
+                        return candidate;
+                free(candidate);
+                p += n + (p[n] == ':');
+        }
+        return NULL;
+}
+
+static const RuntimeDriver *find_driver(const char *name)
+{
+        const char *slash = strrchr(name, '/');
+
+        for (size_t i = 0; i < ARRAY_LEN(drivers); i++)
+                if (streq(drivers[i].name, slash ? slash + 1 : name))
+                        return &drivers[i];
+        return NULL;
+}
+
+static int choose_driver(Runtime *runtime, const char *name, Error *err)
+{
+        if (str_empty(name))
+                name = getenv("MICA_RUNTIME");
+        if (!str_empty(name)) {
+                runtime->driver = find_driver(name);
+                if (!runtime->driver)
+                        return error_set(err, ERROR_INVALID, "unknown runtime '%s': mica knows crun and runc", name);
+                runtime->program = find_program(name);
+                return runtime->program ? 0 : error_set(err, ERROR_NOT_FOUND, "cannot find the runtime '%s': is it installed?", name);
+        }
+        for (size_t i = 0; i < ARRAY_LEN(drivers); i++) {
+                runtime->driver = &drivers[i];
+                runtime->program = find_program(drivers[i].name);
+                if (runtime->program)
+                        return 0;
+        }
+        return error_set(err, ERROR_NOT_FOUND, "no container runtime is installed: install the package crun (or runc)");
+}
+
+static char *choose_state_dir(const char *wanted)
+{
+        const char *runtime_dir = getenv("XDG_RUNTIME_DIR");
+
+        if (wanted)
+                return xstrdup(wanted);
+        if (geteuid() == 0 && access("/run", W_OK) == 0)
+                return xstrdup("/run/mica");
+        if (!str_empty(runtime_dir) && *runtime_dir == '/')
+                return xasprintf("%s/mica", runtime_dir);
+        return xasprintf("/tmp/mica-%u", geteuid());
+}
+
+/* The state directory decides what runs as whom: it must be ours alone. */
+static int make_state_dir(Runtime *runtime, Error *err)
+{
+        struct stat st;
+        int r = dir_make(AT_FDCWD, runtime->state_dir, 0700);
+
+        if (r < 0)
+                return error_errno(err, r, "cannot make '%s'", runtime->state_dir);
+        if (lstat(runtime->state_dir, &st) < 0)
+                return error_errno(err, errno, "cannot look at '%s'", runtime->state_dir);
+        if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
+                return error_set(err, ERROR_DENIED, "'%s' must be a directory that only this user may write", runtime->state_dir);
+        return 0;
+}
+
+int runtime_open(const RuntimeOptions *options, Runtime **ret, Error *err)
+{
+        _cleanup_(runtime_closep) Runtime *runtime = NEW(Runtime);
+
+        if (choose_driver(runtime, options ? options->name : NULL, err) < 0)
+                return -1;
+        runtime->state_dir = choose_state_dir(options ? options->state_dir : NULL);
+        runtime->run_dir = xasprintf("%s/%s", runtime->state_dir, runtime->driver->name);
+        if (make_state_dir(runtime, err) < 0)
+                return -1;
+        runtime->cgroups = cgroup_detect();
+        runtime->capabilities = capabilities_of_process();
+        *ret = TAKE_PTR(runtime);
+        return 0;
+}
+
+void runtime_close(Runtime *runtime)
+{
+        if (!runtime)
+                return;
+        free(runtime->program);
+        free(runtime->state_dir);
+        free(runtime->run_dir);
+        free(runtime);
+}
+
+const char *runtime_name(const Runtime *runtime)
+{
+        return runtime->driver->name;
+}
+
+/* --- init --- */
+
+char *runtime_find_init(void)
+{
+        static const char *const beside[] = { "mica-init", "../libexec/mica/mica-init", "../runtime/mica-init" }; /* installed, installed, build tree */
+        static const char *const others[] = { "/usr/libexec/podman/catatonit", "/usr/bin/catatonit", "/usr/bin/tini-static", "/usr/bin/docker-init" };
+        const char *asked = getenv("MICA_INIT");
+        char self[4096], *slash;
+        ssize_t n;
+
+        if (!str_empty(asked))
+                return xstrdup(asked);
+        n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+        if (n > 0) {
+                self[n] = '\0';
+                slash = strrchr(self, '/');
+                for (size_t i = 0; slash && i < ARRAY_LEN(beside); i++) {
+                        char *path = xasprintf("%.*s/%s", (int)(slash - self), self, beside[i]);
+
+                        if (access(path, X_OK) == 0)
+                                return path;
+                        free(path);
+                }
+        }
+        for (size_t i = 0; i < ARRAY_LEN(others); i++)
+                if (access(others[i], X_OK) == 0)
+                        return xstrdup(others[i]);
+        return NULL;
+}
+
+/* --- what went wrong --- */
+
+/* The runtimes' words for a program that cannot be run, and docker's exit code and words for it. `%s` of `text` is what stands between `before` and `after`. */
+static const struct Complaint {
+        const char *before, *after; /* after NULL: up to the end */
+        int status;
+        const char *text;
+} complaints[] = {
+        { "executable file `", "` not found", 127, "exec: \"%s\": executable file not found in $PATH" },          /* crun */
+        { "exec: \"", "\": executable file not found", 127, "exec: \"%s\": executable file not found in $PATH" }, /* runc */
+        { "open executable: ", NULL, 126, "exec: permission denied" },                                            /* crun, does not name it */
+        { "exec: \"", "\": permission denied", 126, "exec: \"%s\": permission denied" },
+        { "exec: \"", "\": is a directory", 126, "exec: \"%s\": is a directory" },
+        { "exec: \"", "\": stat ", 127, "exec: \"%s\": no such file or directory" },
+        { "chdir `", "`: Not a directory", 127, "cannot enter the working directory \"%s\": not a directory" },
+        { "mkdir ", ": not a directory", 127, "cannot enter the working directory \"%s\": not a directory" },
+        { "chdir to cwd (\"", "\")", 126, "cannot enter the working directory \"%s\": permission denied" },
+        { "chdir `", "`: Permission denied", 126, "cannot enter the working directory \"%s\": permission denied" },
+};
+
+int runtime_fail(const RuntimeDriver *driver, const char *text, Error *err)
+{
+        _cleanup_free_ char *trimmed = str_trim(text), *line = NULL;
+        const char *last = strrchr(trimmed, '\n');
+
+        line = str_printable(last ? last + 1 : trimmed, strlen(last ? last + 1 : trimmed));
+        for (size_t i = 0; i < ARRAY_LEN(complaints); i++) {
+                const char *start = strstr(line, complaints[i].before), *end;
+                _cleanup_free_ char *unescaped = NULL, *name = NULL, *message = NULL;
+
+                if (!start) {
+                        unescaped = str_replace(line, "\\\"", "\""); /* runc's log quotes its message */
+                        start = strstr(unescaped, complaints[i].before);
+                        if (!start)
+                                continue;
+                }
+                start += strlen(complaints[i].before);
+                end = complaints[i].after ? strstr(start, complaints[i].after) : start + strlen(start);
+                if (!end)
+                        continue;
+                name = xstrndup(start, (size_t)(end - start));
+                message = str_replace(complaints[i].text, "%s", name);
+                error_set(err, ERROR_EXIT, "%s", message);
+                err->status = complaints[i].status;
+                return -1;
+        }
+        return error_set(err, ERROR_IO, "%s: %s", driver->name, *line ? line : "it failed without saying why");
+}
+
+int runtime_fail_from_log(const RuntimeDriver *driver, const char *log_path, Error *err)
+{
+        _cleanup_buf_ Buf text = BUF_INIT(1 << 20);
+
+        if (file_read(AT_FDCWD, log_path, &text) < 0)
+                buf_reset(&text);
+        return runtime_fail(driver, buf_str(&text), err);
+}
