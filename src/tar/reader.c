@@ -198,7 +198,7 @@ static char *owner_name(const char *local, const char *global, const TarHeader *
 
 #define WHITEOUT_PREFIX ".wh."
 #define AUFS_PREFIX ".wh..wh."
-#define OPAQUE_NAME ".wh..wh.opq"
+#define OPAQUE_NAME ".wh..wh..opq"
 
 /* True when a component before the last starts with ".wh.". */
 static bool inside_reserved(const char *path)

@@ -264,7 +264,7 @@ static char *whiteout_path(const TarEntry *entry)
         const char *slash = strrchr(entry->path, '/'), *base = slash ? slash + 1 : entry->path;
 
         if (entry->whiteout == TAR_WHITEOUT_OPAQUE)
-                return xasprintf("%s%s.wh..wh.opq", entry->path, *entry->path ? "/" : "");
+                return xasprintf("%s%s.wh..wh..opq", entry->path, *entry->path ? "/" : "");
         return xasprintf("%.*s.wh.%s", (int)(base - entry->path), entry->path, base);
 }
 

@@ -322,14 +322,14 @@ static void test_paths(void **state)
 static void test_whiteouts(void **state)
 {
         static const char *const bad[] = {
-                ".wh.", "a/.wh.", ".wh..", "a/.wh..", ".wh...", "a/.wh...", "a/.wh..wh.x", "a/.wh.b/c", ".wh.x/y", ".wh..wh.opq/x", ".wh..wh.opq/../.wh."
+                ".wh.", "a/.wh.", ".wh..", "a/.wh..", ".wh...", "a/.wh...", "a/.wh..wh.x", "a/.wh.b/c", ".wh.x/y", ".wh..wh..opq/x", ".wh..wh..opq/../.wh."
         };
         NEW_TAR;
 
         put_member(&in, ".wh.gone", '0', NULL, 0);
         put_member(&in, "dir/.wh.gone", '0', "ignored", 7);
-        put_member(&in, "dir/.wh..wh.opq", '0', NULL, 0);
-        put_member(&in, ".wh..wh.opq", '0', NULL, 0);
+        put_member(&in, "dir/.wh..wh..opq", '0', NULL, 0);
+        put_member(&in, ".wh..wh..opq", '0', NULL, 0);
         put_link(&in, "x/.wh.hard", '1', ".wh..wh.aufs"); /* as aufs made them */
         put_member(&in, ".wh..wh.plnk/", '5', NULL, 0);
         put_member(&in, ".wh..wh.plnk/12.34", '0', "content", 7);
