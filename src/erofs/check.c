@@ -40,7 +40,7 @@ int erofs_index_info(const void *index, size_t size, ErofsIndexInfo *ret, Error 
 
         if (reader_open(&reader, index, size, err) < 0)
                 return -1;
-        *ret = (ErofsIndexInfo){ .n_devices = reader.n_devices, .is_merged = reader.kind == TREE_MERGED };
+        *ret = (ErofsIndexInfo){ .n_devices = reader.n_devices, .is_merged = reader.kind == TREE_MERGED, .must_merge = reader.must_merge };
         memcpy(ret->uuid, reader.data + EROFS_SUPER + SB_UUID, sizeof(ret->uuid));
         return 0;
 }

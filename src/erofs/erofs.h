@@ -5,7 +5,8 @@
  * An ErofsTree is built from the entries of one tar, or from the finished indexes of several layers, bottom first; then it is written.
  *
  * Single-layer index: whiteouts are kept as overlayfs's own (character device 0:0; trusted.overlay.opaque=y on directories), so that the index can be a
- * lower directory of an overlay. Merged index: whiteouts are applied and gone.
+ * lower directory of an overlay. Merged index: whiteouts are applied and gone. In an overlay a whiteout for a name that is not below is listed by readdir
+ * (and cannot be opened) when its directory is in that layer only; a merged index has none of that.
  *
  * Spec: Linux fs/erofs/erofs_fs.h (on-disk format), Documentation/filesystems/erofs.rst. docs/formats/index.md says which part of it we use.
  */
@@ -50,7 +51,7 @@ typedef struct ErofsStats {
         uint64_t n_files;      /* regular files, hard links counted once */
         uint64_t content_size; /* bytes of content of those files */
         uint64_t n_whiteouts;
-        uint64_t n_implicit;       /* directories that no entry of the tar named, without the root: as an overlay's upper lower they would hide attributes */
+        uint64_t n_implicit;       /* directories that no entry of the tar named, without the root */
         uint64_t n_dropped_xattrs; /* attributes of name spaces that Linux does not know; they stay in the tar only */
 } ErofsStats;
 void erofs_tree_stats(const ErofsTree *tree, ErofsStats *ret);
@@ -64,6 +65,7 @@ int erofs_index_check(const void *index, size_t size, const uint64_t *tar_sizes,
 typedef struct ErofsIndexInfo {
         size_t n_devices; /* tars that it needs */
         bool is_merged;   /* no whiteouts in it */
+        bool must_merge;  /* overlayfs would show this layer wrong above others (directories that no entry named, an opaque root): merge it */
         uint8_t uuid[16]; /* derived from the content */
 } ErofsIndexInfo;
 

@@ -37,6 +37,7 @@ enum {
 
 /* In the volume name: what kind of index it is. */
 #define VOLUME_LAYER "mica-layer"
+#define VOLUME_LAYER_MUST_MERGE "mica-layer-m"
 #define VOLUME_MERGED "mica-merged"
 
 /* Device table, behind the superblock. */

@@ -7,12 +7,16 @@ static int corrupt(const char *what, Error *err)
 
 /* --- superblock --- */
 
-static TreeKind kind_of(const uint8_t *sb)
+static void read_volume(const uint8_t *sb, Reader *reader)
 {
         char volume[17] = { 0 };
 
         memcpy(volume, sb + SB_VOLUME, 16);
-        return strcmp(volume, VOLUME_LAYER) == 0 ? TREE_LAYER : strcmp(volume, VOLUME_MERGED) == 0 ? TREE_MERGED : TREE_EMPTY;
+        reader->must_merge = strcmp(volume, VOLUME_LAYER_MUST_MERGE) == 0;
+        if (reader->must_merge || strcmp(volume, VOLUME_LAYER) == 0)
+                reader->kind = TREE_LAYER;
+        else if (strcmp(volume, VOLUME_MERGED) == 0)
+                reader->kind = TREE_MERGED;
 }
 
 int reader_open(Reader *reader, const void *index, size_t size, Error *err)
@@ -28,9 +32,8 @@ int reader_open(Reader *reader, const void *index, size_t size, Error *err)
         if (get32(sb + SB_COMPAT) != EROFS_COMPAT || get32(sb + SB_INCOMPAT) != EROFS_INCOMPAT || sb[SB_BLOCK_BITS] != EROFS_BLOCK_BITS ||
             get16(sb + SB_DEVICE_SLOT) != EROFS_DEVICE_SLOT || get32(sb + SB_BLOCKS) != size / EROFS_BLOCK)
                 return corrupt("the superblock has features that mica does not write", err);
-        *reader = (Reader){
-                .data = data, .size = size, .kind = kind_of(sb), .n_devices = get16(sb + SB_DEVICES), .root = get16(sb + SB_ROOT_NID), .budget = size
-        };
+        *reader = (Reader){ .data = data, .size = size, .n_devices = get16(sb + SB_DEVICES), .root = get16(sb + SB_ROOT_NID), .budget = size };
+        read_volume(sb, reader);
         if (reader->kind == TREE_EMPTY || reader->n_devices == 0 || (reader->kind == TREE_LAYER && reader->n_devices != 1))
                 return corrupt("it is neither the index of one layer nor a merged one", err);
         reader->meta = (uint64_t)get32(sb + SB_META_BLOCK) << EROFS_BLOCK_BITS;

@@ -13,6 +13,7 @@ typedef struct Reader {
         uint32_t root;
         uint32_t n_devices;
         TreeKind kind;
+        bool must_merge;
         uint64_t budget; /* bytes of directories and links still to be believed (each directory is looked at twice): blocks that two of them share cannot
                             multiply the work */
 } Reader;

@@ -19,6 +19,7 @@ typedef struct Layout {
         uint64_t n_blocks; /* whole blocks behind them */
         uint64_t data;     /* where those start */
         uint64_t n_inodes;
+        bool must_merge; /* an overlay above other layers would show it wrong */
         const uint64_t *tar_sizes;
 } Layout;
 
@@ -238,6 +239,7 @@ static int layout_child(Layout *layout, uint32_t dir, uint32_t number, Error *er
 
         if (inode_is_dir(inode)) {
                 inode->nlink = 2;
+                layout->must_merge = layout->must_merge || inode->flags & NODE_IMPLICIT;
                 layout->tree->inodes[dir].nlink++;
                 layout->dirs[layout->n_dirs++] = number;
                 if (measure_dir(layout->tree, number, err) < 0)
@@ -258,6 +260,7 @@ static int layout_make(Layout *layout, Error *err)
         layout->dirs = NEW_ARRAY(uint32_t, tree->n_inodes);
         layout->dirs[layout->n_dirs++] = 0;
         root->nlink = 2;
+        layout->must_merge = root->flags & NODE_OPAQUE; /* overlayfs does not look for the mark at the root of a layer */
         /* The root comes first, because its number has only 16 bits in the superblock. */
         if (measure_dir(tree, 0, err) < 0 || place(layout, root, err) < 0)
                 return -1;
@@ -368,7 +371,7 @@ static uint8_t *make_head(const Layout *layout, const uint8_t uuid[16])
 {
         const ErofsTree *tree = layout->tree;
         uint8_t *head = xcalloc(1, layout->meta), *sb = head + EROFS_SUPER;
-        const char *volume = tree->kind == TREE_LAYER ? VOLUME_LAYER : VOLUME_MERGED;
+        const char *volume = tree->kind == TREE_MERGED ? VOLUME_MERGED : layout->must_merge ? VOLUME_LAYER_MUST_MERGE : VOLUME_LAYER;
 
         put32(sb + SB_MAGIC, EROFS_MAGIC);
         put32(sb + SB_COMPAT, EROFS_COMPAT);

@@ -3,6 +3,7 @@
  *   index TAR INDEX            index of one tar; prints entries, files, whiteouts
  *   merge INDEX SINGLE TAR [SINGLE TAR ...]
  *   check INDEX TAR ...
+ *   info INDEX
  *   mount DIR INDEX TAR ...    in the mount namespace of the caller
  *   overlay DIR LOWER ...      top first, mounted by descriptor
  *   walk DIR                   one line an entry, with owner, mode, time, links, attributes and a hash of the content left to the caller
@@ -132,6 +133,17 @@ static int cmd_check(char **args, int n, Error *err)
         return 0;
 }
 
+static int cmd_info(char **args, int n, Error *err)
+{
+        ErofsIndexInfo info;
+        Mapped index;
+
+        if (n != 1 || map_file(args[0], &index, err) < 0 || erofs_index_info(index.data, index.size, &info, err) < 0)
+                return -1;
+        printf("%zu devices%s%s\n", info.n_devices, info.is_merged ? ", merged" : "", info.must_merge ? ", must be merged" : "");
+        return 0;
+}
+
 static int cmd_mount(char **args, int n, Error *err)
 {
         _cleanup_close_ int fd = n < 2 ? -1 : mount_erofs(args[1], (const char *const *)args + 2, (size_t)n - 2, err);
@@ -175,7 +187,7 @@ int main(int argc, char **argv)
         static const struct {
                 const char *name;
                 int (*run)(char **args, int n, Error *err);
-        } commands[] = { { "index", cmd_index }, { "merge", cmd_merge },     { "check", cmd_check },
+        } commands[] = { { "index", cmd_index }, { "merge", cmd_merge },     { "check", cmd_check }, { "info", cmd_info },
                          { "mount", cmd_mount }, { "overlay", cmd_overlay }, { "walk", cmd_walk } };
         _cleanup_error_ Error err = ERROR_INIT;
 
