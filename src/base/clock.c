@@ -74,6 +74,14 @@ static bool skip(const char **s, char c)
         return true;
 }
 
+static int days_in_month(int year, int month)
+{
+        static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+        bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+        return month == 2 && leap ? 29 : days[month - 1];
+}
+
 /* Reads a date and as much of the time and zone as is there. With `strict`, all parts must be. */
 static int parse_date(const char *s, bool strict, Timestamp *ret)
 {
@@ -87,7 +95,7 @@ static int parse_date(const char *s, bool strict, Timestamp *ret)
         tm.tm_year = year - 1900;
         tm.tm_mon = month - 1;
         tm.tm_mday = day;
-        if (month < 1 || month > 12 || day < 1 || day > 31 || year < 1678 || year > 2261)
+        if (month < 1 || month > 12 || day < 1 || day > days_in_month(year, month) || year < 1678 || year > 2261)
                 return -EINVAL;
         if (*s == 'T' || *s == 't' || (strict && *s == ' ')) {
                 s++;
@@ -97,7 +105,7 @@ static int parse_date(const char *s, bool strict, Timestamp *ret)
                         if (!digits(&s, 2, &tm.tm_min) || tm.tm_min > 59)
                                 return -EINVAL;
                         if (skip(&s, ':')) {
-                                if (!digits(&s, 2, &tm.tm_sec) || tm.tm_sec > 60)
+                                if (!digits(&s, 2, &tm.tm_sec) || tm.tm_sec > 59)
                                         return -EINVAL;
                                 if (skip(&s, '.')) {
                                         int64_t unit = NSEC_PER_SEC / 10;

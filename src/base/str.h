@@ -66,8 +66,8 @@ int str_to_u64_base(const char *s, unsigned base, uint64_t *ret); /* base 8 or 1
 int str_to_size(const char *s, uint64_t *ret);
 
 /*
- * A size for people as docker prints it: powers of 1000, four significant digits ("7.66MB", "118MB", "0B").
- * str_from_size_binary: powers of 1024, "MiB".
+ * A size for people as docker prints it: powers of 1000, three significant digits ("7.66MB", "118MB", "0B").
+ * str_from_size_binary: powers of 1024, four digits, "MiB".
  */
 char *str_from_size(uint64_t size);
 char *str_from_size_binary(uint64_t size);

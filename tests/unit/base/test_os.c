@@ -1,0 +1,113 @@
+/*
+ * Descriptors, children and the pool. If these fail, files are left half-written, or the exit codes of programs are wrong.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/child.h"
+#include "base/fd.h"
+#include "base/pool.h"
+#include "base/str.h"
+#include "base/sys.h"
+
+static void files_appear_whole_and_trees_go(void **state)
+{
+        char dir[] = "/tmp/mica-test-base-XXXXXX";
+        _cleanup_buf_ Buf content = BUF_INIT(100), small = BUF_INIT(2);
+        _cleanup_close_ int fd = -1;
+
+        assert_non_null(mkdtemp(dir));
+        fd = open(dir, O_DIRECTORY | O_CLOEXEC);
+        assert_int_equal(dir_make(fd, "a/b/c", 0755), 0);
+        assert_int_equal(dir_make(fd, "a/b/c", 0755), 0);
+        assert_int_equal(file_write_atomic(fd, "a/b/f", "old", 3, 0644, true), 0);
+        assert_int_equal(file_write_atomic(fd, "a/b/f", "new!", 4, 0600, false), 0);
+        assert_int_equal(file_read(fd, "a/b/f", &content), 0);
+        assert_string_equal(buf_str(&content), "new!");
+        assert_int_equal(file_read(fd, "a/b/f", &small), -EFBIG);
+        assert_int_equal(file_read(fd, "missing", &content), -ENOENT);
+        assert_int_equal(sys_symlinkat("/etc", fd, "a/link"), 0);
+        assert_int_equal(tree_remove(fd, "a"), 0);
+        assert_int_equal(tree_remove(fd, "a"), 0);
+        assert_int_equal(access("/etc/passwd", F_OK), 0); /* never through the link */
+        assert_int_equal(tree_remove(AT_FDCWD, dir), 0);
+}
+
+static void copies_are_exact(void **state)
+{
+        _cleanup_close_ int in = fd_memory("in", "0123456789", 10), out = fd_memory("out", "", 0);
+        char text[8] = "";
+
+        assert_true(in >= 0 && out >= 0);
+        assert_int_equal(fd_copy(in, 3, out, 5), 0);
+        assert_int_equal(fd_pread_full(out, text, sizeof(text), 0), 5);
+        assert_memory_equal(text, "34567", 5);
+        assert_int_equal(fd_copy(in, 8, out, 5), -EIO);
+}
+
+static void children_end_as_they_say(void **state)
+{
+        char *good[] = { (char[]){ "sh" }, (char[]){ "-c" }, (char[]){ "echo out; echo why >&2" }, NULL };
+        char *bad[] = { (char[]){ "sh" }, (char[]){ "-c" }, (char[]){ "echo why >&2; exit 7" }, NULL };
+        char *killed[] = { (char[]){ "sh" }, (char[]){ "-c" }, (char[]){ "kill -9 $$" }, NULL };
+        char *missing[] = { (char[]){ "mica-no-such-program" }, NULL };
+        _cleanup_buf_ Buf output = BUF_INIT(100);
+        _cleanup_error_ Error err = ERROR_INIT;
+
+        assert_int_equal(child_run(good, &output, &err), 0);
+        assert_string_equal(buf_str(&output), "out\n");
+        assert_int_equal(child_run(bad, NULL, &err), -1);
+        assert_int_equal(err.code, ERROR_EXIT);
+        assert_int_equal(err.status, 7);
+        assert_non_null(strstr(error_message(&err), "why"));
+        assert_int_equal(child_run(killed, NULL, &err), -1);
+        assert_int_equal(err.status, 128 + 9);
+        assert_int_equal(child_run(missing, NULL, &err), -1);
+        assert_int_equal(err.code, ERROR_NOT_FOUND);
+}
+
+static atomic_int n_done;
+
+static void count(void *data)
+{
+        atomic_fetch_add(&n_done, *(int *)data);
+}
+
+static void a_pool_runs_every_job(void **state)
+{
+        int one = 1;
+
+        for (size_t n_threads = 1; n_threads <= 4; n_threads += 3) {
+                Pool *pool = pool_new(n_threads);
+
+                atomic_store(&n_done, 0);
+                for (int i = 0; i < 5000; i++)
+                        pool_submit(pool, count, &one);
+                pool_wait(pool);
+                assert_int_equal(atomic_load(&n_done), 5000);
+                pool_submit(pool, count, &one);
+                pool_free(pool);
+                assert_int_equal(atomic_load(&n_done), 5001);
+        }
+        assert_true(cpu_count() >= 1);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(files_appear_whole_and_trees_go),
+                cmocka_unit_test(copies_are_exact),
+                cmocka_unit_test(children_end_as_they_say),
+                cmocka_unit_test(a_pool_runs_every_job),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
