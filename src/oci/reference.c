@@ -291,7 +291,12 @@ char *reference_familiar_name(const Reference *reference)
 {
         const char *official = str_after(reference->path, "library/");
 
+        size_t n_first = strcspn(reference->path, "/");
+
         if (!streq(reference->domain, REFERENCE_DEFAULT_DOMAIN))
+                return reference_name(reference);
+        /* "docker.io/a.b/c" without its domain would be c at the registry a.b. */
+        if (reference->path[n_first] && (memchr(reference->path, '.', n_first) || str_starts(reference->path, "localhost/")))
                 return reference_name(reference);
         return xstrdup(official && !strchr(official, '/') ? official : reference->path);
 }

@@ -47,7 +47,8 @@ int reference_parse_tagged(const char *s, Reference *ret, Error *err);
 /* reference_parse() for the target of a tag or build -t: a digest is refused ("refusing to create a tag with a digest reference"), "latest" is added. */
 int reference_parse_target(const char *s, Reference *ret, Error *err);
 
-/* All new strings. Full: "docker.io/library/ubuntu:22.04"; familiar: what docker prints, "ubuntu:22.04". */
+/* All new strings. Full: "docker.io/library/ubuntu:22.04"; familiar: what docker prints, "ubuntu:22.04"
+ * (a path that would then read as a domain keeps "docker.io/"). */
 char *reference_text(const Reference *reference);
 char *reference_name(const Reference *reference); /* without tag and digest */
 char *reference_familiar(const Reference *reference);
