@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "dockerfile/text.h"
 
 void diagnosis_done(Diagnosis *diag)
 {
@@ -137,7 +138,18 @@ void source_render(const char *filename, const char *text, size_t size, const So
 
 #define SUGGEST_WORD_MAX 256
 
-static size_t distance(const char *a, size_t n_a, const char *b, size_t n_b)
+/* Characters of a word; longer words are cut and then match nothing. */
+static size_t runes_of(const char *word, uint32_t *runes)
+{
+        const char *end = word + strlen(word);
+        size_t n_runes = 0, n;
+
+        for (; word < end && n_runes < SUGGEST_WORD_MAX; word += n)
+                runes[n_runes++] = rune_at(word, end, &n);
+        return word < end ? SIZE_MAX / 2 : n_runes;
+}
+
+static size_t distance(const uint32_t *a, size_t n_a, const uint32_t *b, size_t n_b)
 {
         size_t row[SUGGEST_WORD_MAX + 1];
 
@@ -162,19 +174,21 @@ char *dockerfile_suggest(const char *word, const char *const *candidates, size_t
 {
         _cleanup_free_ char *folded = str_lower(word);
         const char *key = fold_case ? folded : word;
-        size_t n_key = strlen(key), best = 3;
+        uint32_t key_runes[SUGGEST_WORD_MAX], runes[SUGGEST_WORD_MAX];
+        size_t n_key = runes_of(key, key_runes), best = 3;
         const char *match = NULL;
 
         for (size_t i = 0; i < n_candidates; i++) {
                 _cleanup_free_ char *lower = fold_case ? str_lower(candidates[i]) : NULL;
                 const char *candidate = lower ? lower : candidates[i];
-                size_t n = strlen(candidate), d;
+                size_t n, d;
 
                 if (streq(key, candidate))
                         return NULL; /* then the error is about something else */
+                n = runes_of(candidate, runes);
                 if (n_key > SUGGEST_WORD_MAX || n > SUGGEST_WORD_MAX || (n > n_key ? n - n_key : n_key - n) >= best)
                         continue;
-                d = distance(key, n_key, candidate, n);
+                d = distance(key_runes, n_key, runes, n);
                 if (d < best) {
                         best = d;
                         match = candidates[i];

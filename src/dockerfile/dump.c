@@ -21,7 +21,8 @@ static void dump_node(const DfNode *node, Buf *out)
                 buf_putc(out, ')');
         }
         for (size_t i = 0; i < node->n_args; i++) {
-                buf_putc(out, ' ');
+                if (i > 0 || *node->keyword)
+                        buf_putc(out, ' ');
                 text_quote(out, node->args[i].text, strlen(node->args[i].text));
         }
 }

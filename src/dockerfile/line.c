@@ -306,6 +306,7 @@ static int parse_slice(Slice *slice, DfNode *node, Diagnosis *diag, Error *err)
         const LogicalLine *line = slice->line;
         WordArray flags = { 0 }, args = { 0 };
         size_t end;
+        bool known = false;
         int r = 0;
 
         node->original = arena_strndup(slice->arena, line->text + slice->start, slice->end - slice->start);
@@ -322,9 +323,14 @@ static int parse_slice(Slice *slice, DfNode *node, Diagnosis *diag, Error *err)
         }
         node->flags = flags.items;
         node->n_flags = flags.n_items;
-        for (size_t i = 0; i < ARRAY_LEN(line_parsers); i++)
-                if (strcasecmp(node->keyword, line_parsers[i].keyword) == 0)
+        for (size_t i = 0; i < ARRAY_LEN(line_parsers) && !known; i++) {
+                if (strcasecmp(node->keyword, line_parsers[i].keyword) == 0) {
+                        known = true;
                         r = line_parsers[i].parse(slice, node, &args, diag, err);
+                }
+        }
+        if (!known)
+                add_word(&args, slice, "", 0, slice->start); /* as BuildKit's dump shows it */
         node->args = args.items;
         node->n_args = args.n_items;
         return r;
