@@ -48,16 +48,6 @@ static const char *const masked_paths[] = {
 
 static const char *const read_only_paths[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger" };
 
-/* What the device cgroup allows beside mknod of everything; -1 is "any". */
-static const struct DeviceRule {
-        char type;
-        int major, minor;
-        const char *access;
-} default_device_rules[] = {
-        { 'c', -1, -1, "m" }, { 'b', -1, -1, "m" }, { 'c', 1, 3, "rwm" }, { 'c', 1, 5, "rwm" }, { 'c', 1, 7, "rwm" },    { 'c', 1, 8, "rwm" },
-        { 'c', 1, 9, "rwm" }, { 'c', 5, 0, "rwm" }, { 'c', 5, 1, "rwm" }, { 'c', 5, 2, "rwm" }, { 'c', 136, -1, "rwm" },
-};
-
 static const struct LimitName {
         const char *name, *oci;
         int resource;
@@ -371,16 +361,12 @@ static void write_device_rule(JsonWriter *writer, bool allow, char type, int64_t
         json_writer_end_object(writer);
 }
 
+/* Both runtimes add docker's rules for mknod, /dev/null and its like by themselves. */
 static int write_device_rules(JsonWriter *writer, const RunSpec *spec, Error *err)
 {
         json_writer_key(writer, "devices");
         json_writer_begin_array(writer);
         write_device_rule(writer, spec->privileged, 'a', -1, -1, "rwm");
-        for (size_t i = 0; i < ARRAY_LEN(default_device_rules) && !spec->privileged; i++) {
-                const struct DeviceRule *rule = &default_device_rules[i];
-
-                write_device_rule(writer, true, rule->type, rule->major, rule->minor, rule->access);
-        }
         for (size_t i = 0; i < spec->n_devices && !spec->privileged; i++) {
                 struct stat st;
 

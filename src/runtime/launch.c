@@ -1,0 +1,250 @@
+/*
+ * Containers that live on: start, one more process, remove. The runtime is run with --detach: it ends when the process runs, and the process becomes a child of
+ * the caller, which is a subreaper. So nothing stays between us and the container's process, and its wait status is the kernel's.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/sys.h"
+#include "crypto/random.h"
+#include "runtime/private.h"
+
+typedef struct Launch {
+        Runtime *runtime;
+        StrList argv;
+        char *log_path, *pid_path, *console_path;
+        int console_fd;
+} Launch;
+
+static void launch_done(Launch *launch)
+{
+        strlist_done(&launch->argv);
+        if (launch->console_path)
+                sys_unlinkat(AT_FDCWD, launch->console_path, 0);
+        if (launch->log_path)
+                sys_unlinkat(AT_FDCWD, launch->log_path, 0);
+        if (launch->pid_path)
+                sys_unlinkat(AT_FDCWD, launch->pid_path, 0);
+        free(launch->console_path);
+        free(launch->log_path);
+        free(launch->pid_path);
+        closep(&launch->console_fd);
+}
+
+/* In the child. The parent has no other threads (runtime.h), so ordinary functions are fine here. */
+static _noreturn_ void child_main(const Launch *launch, const int fds[3])
+{
+        struct sigaction default_action = { .sa_handler = SIG_DFL };
+        sigset_t none;
+
+        for (int i = 1; i < NSIG; i++)
+                sigaction(i, &default_action, NULL);
+        if (launch->runtime->driver->needs_unified_hidden && launch->runtime->cgroups == CGROUP_HYBRID &&
+            (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 || cgroup_hide_unified() < 0))
+                _exit(253);
+        if (dup2(fds[0], 0) < 0 || dup2(fds[1], 1) < 0 || dup2(fds[2], 2) < 0)
+                _exit(253);
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        execv(launch->runtime->program, strlist_argv(&launch->argv));
+        _exit(254);
+}
+
+static int read_pid_file(const char *path, pid_t *ret, Error *err)
+{
+        _cleanup_buf_ Buf text = BUF_INIT(64);
+        _cleanup_free_ char *trimmed = NULL;
+        uint32_t pid;
+        int r = file_read(AT_FDCWD, path, &text);
+
+        if (r < 0)
+                return error_errno(err, r, "the runtime wrote no '%s'", path);
+        trimmed = str_trim(buf_str(&text));
+        if (str_to_u32(trimmed, &pid) < 0 || pid == 0)
+                return error_set(err, ERROR_IO, "the runtime wrote no process number into '%s'", path);
+        *ret = (pid_t)pid;
+        return 0;
+}
+
+/* Takes the terminal while the runtime runs, which waits for that. */
+static int receive_terminal(const Launch *launch, pid_t pid, int *ret_terminal, Error *err)
+{
+        struct pollfd ready = { .fd = launch->console_fd, .events = POLLIN };
+
+        for (;;) {
+                int n = poll(&ready, 1, 20);
+                siginfo_t info = { 0 };
+
+                if (n > 0) {
+                        *ret_terminal = console_receive(launch->console_fd, err);
+                        return *ret_terminal < 0 ? -1 : 0;
+                }
+                if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid)
+                        return 0; /* it failed before; its status says so */
+        }
+}
+
+static int run_runtime(Launch *launch, const RunLaunch *wish, bool terminal, pid_t *ret_pid, Error *err)
+{
+        _cleanup_close_ int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC), master = -1;
+        int fds[3] = { wish->stdin_fd, wish->stdout_fd, wish->stderr_fd };
+        sigset_t all, old;
+        int status, r = 0;
+        pid_t pid;
+
+        if (null_fd < 0)
+                return error_errno(err, errno, "cannot open '/dev/null'");
+        for (int i = 0; i < 3; i++) {
+                if (fds[i] < 0 || terminal)
+                        fds[i] = null_fd;
+        }
+        if (sys_fault(SYS_CALL_spawn) < 0)
+                return error_errno(err, errno, "cannot start '%s'", launch->runtime->program);
+        sigfillset(&all);
+        sigprocmask(SIG_SETMASK, &all, &old);
+        pid = fork();
+        if (pid == 0)
+                child_main(launch, fds);
+        sigprocmask(SIG_SETMASK, &old, NULL);
+        if (pid < 0)
+                return error_errno(err, errno, "cannot start '%s'", launch->runtime->program);
+        if (terminal)
+                r = receive_terminal(launch, pid, &master, err);
+        if (r < 0)
+                kill(pid, SIGKILL);
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+                ;
+        if (r < 0)
+                return -1;
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 253)
+                return error_set(err, ERROR_DENIED, "cannot make a mount namespace for '%s'", launch->runtime->program);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 254)
+                return error_set(err, ERROR_NOT_FOUND, "cannot run '%s'", launch->runtime->program);
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+                return runtime_fail_from_log(launch->runtime->driver, launch->log_path, err);
+        if (read_pid_file(launch->pid_path, ret_pid, err) < 0)
+                return -1;
+        if (terminal && wish->ret_terminal)
+                *wish->ret_terminal = TAKE_FD(master);
+        return 0;
+}
+
+/* The arguments up to the runtime's command, and the files it writes: named after a random word, since several may be started in one container. */
+static int prepare(Launch *launch, const char *command, bool terminal, Error *err)
+{
+        char word[13];
+
+        random_hex(word, 12);
+        launch->log_path = xasprintf("%s/log-%s", launch->runtime->state_dir, word);
+        launch->pid_path = xasprintf("%s/pid-%s", launch->runtime->state_dir, word);
+        strlist_add(&launch->argv, launch->runtime->program);
+        strlist_add(&launch->argv, "--root");
+        strlist_add(&launch->argv, launch->runtime->run_dir);
+        strlist_add(&launch->argv, "--log");
+        strlist_add(&launch->argv, launch->log_path);
+        if (launch->runtime->cgroups == CGROUP_NONE && launch->runtime->driver->without_cgroups)
+                strlist_add(&launch->argv, launch->runtime->driver->without_cgroups);
+        strlist_add(&launch->argv, command);
+        strlist_add(&launch->argv, "--detach");
+        strlist_add(&launch->argv, "--pid-file");
+        strlist_add(&launch->argv, launch->pid_path);
+        if (terminal) {
+                launch->console_fd = console_listen(launch->runtime->state_dir, &launch->console_path, err);
+                if (launch->console_fd < 0)
+                        return -1;
+                strlist_add(&launch->argv, "--console-socket");
+                strlist_add(&launch->argv, launch->console_path);
+        }
+        return 0;
+}
+
+int runtime_launch(Runtime *runtime, const RunSpec *spec, const RunLaunch *wish, pid_t *ret_pid, Error *err)
+{
+        _cleanup_(launch_done) Launch launch = { .runtime = runtime, .console_fd = -1 };
+        _cleanup_buf_ Buf config = BUF_INIT(BUF_MAX_DEFAULT);
+        _cleanup_free_ char *path = xasprintf("%s/config.json", wish->bundle);
+        int r;
+
+        if (runtime_config(runtime, spec, wish->id, &config, err) < 0)
+                return -1;
+        r = file_write_atomic(AT_FDCWD, path, config.data, config.size, 0600, false);
+        if (r < 0)
+                return error_errno(err, r, "cannot write '%s'", path);
+        if (prepare(&launch, "run", spec->terminal, err) < 0)
+                return -1;
+        strlist_add(&launch.argv, "--bundle");
+        strlist_add(&launch.argv, wish->bundle);
+        strlist_add(&launch.argv, wish->id);
+        if (run_runtime(&launch, wish, spec->terminal, ret_pid, err) < 0) {
+                _cleanup_error_ Error ignored = ERROR_INIT;
+
+                runtime_remove(runtime, wish->id, spec->cgroup_parent, &ignored);
+                return -1;
+        }
+        return 0;
+}
+
+int runtime_exec(Runtime *runtime, const RunSpec *spec, const RunLaunch *wish, pid_t *ret_pid, Error *err)
+{
+        _cleanup_(launch_done) Launch launch = { .runtime = runtime, .console_fd = -1 };
+        _cleanup_buf_ Buf config = BUF_INIT(BUF_MAX_DEFAULT);
+        _cleanup_close_ int fd = -1;
+        _cleanup_free_ char *path = NULL;
+        char word[13];
+        int r;
+
+        if (runtime_process_config(runtime, spec, &config, err) < 0)
+                return -1;
+        path = xasprintf("%s/process-%s", runtime->state_dir, random_hex(word, 12));
+        r = file_write_atomic(AT_FDCWD, path, config.data, config.size, 0600, false);
+        if (r < 0)
+                return error_errno(err, r, "cannot write '%s'", path);
+        r = prepare(&launch, "exec", spec->terminal, err);
+        if (r == 0) {
+                strlist_add(&launch.argv, "--process");
+                strlist_add(&launch.argv, path);
+                strlist_add(&launch.argv, wish->id);
+                r = run_runtime(&launch, wish, spec->terminal, ret_pid, err);
+        }
+        sys_unlinkat(AT_FDCWD, path, 0);
+        return r;
+}
+
+bool runtime_oom_killed(Runtime *runtime, const char *id, const char *cgroup_parent)
+{
+        _cleanup_free_ char *path = cgroup_path(cgroup_parent, id);
+
+        return cgroup_oom_killed(runtime->cgroups, path);
+}
+
+int runtime_remove(Runtime *runtime, const char *id, const char *cgroup_parent, Error *err)
+{
+        _cleanup_free_ char *path = cgroup_path(cgroup_parent, id), *state = xasprintf("%s/%s", runtime->run_dir, id);
+        int r = cgroup_remove(runtime->cgroups, path, err), s = tree_remove(AT_FDCWD, state);
+
+        if (r == 0 && s < 0)
+                return error_errno(err, s, "cannot remove '%s'", state);
+        return r;
+}
+
+int runtime_freeze(Runtime *runtime, const char *id, const char *cgroup_parent, bool frozen, Error *err)
+{
+        _cleanup_free_ char *path = cgroup_path(cgroup_parent, id);
+
+        return cgroup_freeze(runtime->cgroups, path, frozen, err);
+}
+
+int runtime_pids(Runtime *runtime, const char *id, const char *cgroup_parent, pid_t **ret, size_t *ret_n, Error *err)
+{
+        _cleanup_free_ char *path = cgroup_path(cgroup_parent, id);
+
+        return cgroup_pids(runtime->cgroups, path, ret, ret_n, err);
+}
