@@ -67,31 +67,27 @@ void db_fault_init(void)
         replace(vfs, "unlink", &real_unlink, (sqlite3_syscall_ptr)fault_unlink);
 }
 
-/* The files of one connection have one set of methods; a copy of it per process is enough. */
-static void attach(sqlite3_file *file)
+/* The database and its WAL have different methods (only the first is locked), so each has a copy of its own. */
+static void attach(sqlite3_file *file, sqlite3_io_methods *copy)
 {
-        static sqlite3_io_methods methods;
-
         if (!file || !file->pMethods || file->pMethods->xSync == fault_sync)
                 return;
-        if (!real_sync) {
-                methods = *file->pMethods;
-                real_sync = methods.xSync;
-                methods.xSync = fault_sync;
-        }
-        if (file->pMethods->xSync == real_sync)
-                file->pMethods = &methods;
+        *copy = *file->pMethods;
+        real_sync = copy->xSync;
+        copy->xSync = fault_sync;
+        file->pMethods = copy;
 }
 
 void db_fault_attach(sqlite3 *handle)
 {
+        static sqlite3_io_methods main_methods, wal_methods;
         sqlite3_file *file = NULL;
 
         if (sqlite3_file_control(handle, "main", SQLITE_FCNTL_FILE_POINTER, &file) == SQLITE_OK)
-                attach(file);
+                attach(file, &main_methods);
         file = NULL;
         if (sqlite3_file_control(handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) == SQLITE_OK)
-                attach(file);
+                attach(file, &wal_methods);
 }
 
 #else
