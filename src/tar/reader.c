@@ -646,7 +646,9 @@ void tar_reader_skip(TarReader *r, uint64_t size)
 {
         uint64_t n = MIN(size, r->body_left);
 
-        if (r->state != STATE_DATA || size > tar_reader_skippable(r))
+        if (size == 0)
+                return;
+        if (size > tar_reader_skippable(r))
                 abort(); /* a bug of the caller: the rest would be read as headers */
         r->body_left -= n;
         r->padding_left -= size - n;

@@ -63,7 +63,7 @@ static int start_server(void **state)
         _cleanup_error_ Error err = ERROR_INIT;
         char port[16];
         int pipe_fds[2];
-        ssize_t n;
+        size_t n = 0;
 
         static const char *const proxies[] = { "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "https_proxy", "HTTPS_PROXY" };
         for (size_t i = 0; i < ARRAY_LEN(proxies); i++)
@@ -77,11 +77,13 @@ static int start_server(void **state)
         if (child_start(&spec, &server, &err) < 0)
                 return -1;
         close(pipe_fds[1]);
-        n = read(pipe_fds[0], port, sizeof(port) - 1);
+        /* Python may write the number and the end of the line one after the other. */
+        while (n < sizeof(port) && read(pipe_fds[0], port + n, 1) == 1 && port[n] != '\n')
+                n++;
         close(pipe_fds[0]);
-        if (n <= 1)
+        if (n == 0 || n == sizeof(port))
                 return -1;
-        port[n - 1] = '\0';
+        port[n] = '\0';
         snprintf(base_url, sizeof(base_url), "http://127.0.0.1:%s", port);
         return 0;
 }
