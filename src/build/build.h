@@ -1,8 +1,10 @@
 /*
- * Building an image from a Dockerfile, with BuildKit's semantics: what goes in (BuildOptions), what is told meanwhile (BuildEvent) and what comes out (BuildResult).
+ * Building an image from a Dockerfile, with BuildKit's semantics: what goes in (BuildOptions), what is told meanwhile (BuildEvent) and what comes out
+ * (BuildResult).
  *
  * build_run() parses, plans the graph of stages, answers what it can from the build cache, runs the rest (independent stages at the same time), and records the
- * image and its names in one transaction. Nothing is visible in the store before that; a build that fails or is cancelled leaves nothing but finished cache records.
+ * image and its names in one transaction. Nothing is visible in the store before that; a build that fails or is cancelled leaves nothing but finished cache
+ * records.
  *
  * Threads: build_run() may start threads; events are delivered one at a time, from any of them. Steps that have to run make the calling process enter a private
  * mount namespace (fs/mount.h), so the caller must be single-threaded or already in one.
@@ -37,7 +39,7 @@ typedef struct BuildVertex {
         size_t n_inputs;
         Timestamp started, completed; /* 0: not yet */
         bool cached;
-        const char *error;       /* message when it failed, else NULL */
+        const char *error; /* message when it failed, else NULL */
 } BuildVertex;
 
 typedef enum BuildEventKind {
@@ -79,9 +81,9 @@ typedef struct BuildSecret {
 } BuildSecret;
 
 typedef struct BuildSsh {
-        char *id;      /* "default" */
-        char *socket;  /* path of an agent's socket; NULL: SSH_AUTH_SOCK */
-        StrList keys;  /* files of private keys, when there is no agent */
+        char *id;     /* "default" */
+        char *socket; /* path of an agent's socket; NULL: SSH_AUTH_SOCK */
+        StrList keys; /* files of private keys, when there is no agent */
 } BuildSsh;
 
 /* --build-context name=value */
@@ -98,18 +100,18 @@ typedef struct BuildOptions {
         const char *dockerfile_text; /* its content when it does not come from a file (`-f -`); `dockerfile` is then only its name in messages, or NULL */
         size_t dockerfile_size;      /* bytes of dockerfile_text */
 
-        const char *target;          /* stage by name or number; NULL: the last one */
-        const char *platform;        /* "linux/arm64"; NULL: this machine's */
-        StrList tags;                /* names as the user typed them; checked before anything runs */
-        StrList build_args;          /* "NAME=value" */
-        StrList labels;              /* "key=value" */
-        StrList add_hosts;           /* "name:address" ("host-gateway" is not resolved here) */
-        StrList allow;               /* entitlements: "network.host", "security.insecure" */
-        StrList no_cache_filter;     /* stages whose steps never come from the cache */
+        const char *target;      /* stage by name or number; NULL: the last one */
+        const char *platform;    /* "linux/arm64"; NULL: this machine's */
+        StrList tags;            /* names as the user typed them; checked before anything runs */
+        StrList build_args;      /* "NAME=value" */
+        StrList labels;          /* "key=value" */
+        StrList add_hosts;       /* "name:address" ("host-gateway" is not resolved here) */
+        StrList allow;           /* entitlements: "network.host", "security.insecure" */
+        StrList no_cache_filter; /* stages whose steps never come from the cache */
         bool no_cache;
-        BuildNetwork network;        /* of RUN without --network */
-        bool host_ca;                /* the host's CA bundle is visible in RUN (and in its environment) and leaves no trace */
-        uint64_t shm_size;           /* bytes; 0: 64 MiB */
+        BuildNetwork network; /* of RUN without --network */
+        bool host_ca;         /* the host's CA bundle is visible in RUN (and in its environment) and leaves no trace */
+        uint64_t shm_size;    /* bytes; 0: 64 MiB */
         const RunLimit *limits;
         size_t n_limits;
         const char *cgroup_parent;
@@ -120,9 +122,9 @@ typedef struct BuildOptions {
         const BuildNamedContext *contexts;
         size_t n_contexts;
 
-        int64_t epoch;               /* SOURCE_DATE_EPOCH in seconds, -1: none. The build argument of that name has precedence */
-        unsigned jobs;               /* steps at the same time; 0: as many as there are processors */
-        bool discard;                /* build for the cache and the messages only: no image is recorded (--output type=cacheonly) */
+        int64_t epoch; /* SOURCE_DATE_EPOCH in seconds, -1: none. The build argument of that name has precedence */
+        unsigned jobs; /* steps at the same time; 0: as many as there are processors */
+        bool discard;  /* build for the cache and the messages only: no image is recorded (--output type=cacheonly) */
 
         /* Called one at a time, with a lock held: it must not call back into the build. May be NULL. */
         void (*event)(void *user, const BuildEvent *event);
@@ -139,12 +141,12 @@ void build_options_done(BuildOptions *options);
 /* --- what comes out --- */
 
 typedef struct BuildResult {
-        Digest id;             /* of the config: the image's id */
-        Digest manifest;       /* of the manifest */
+        Digest id;       /* of the config: the image's id */
+        Digest manifest; /* of the manifest */
         uint64_t manifest_size, config_size;
         const char *manifest_media_type; /* static */
-        char *platform;        /* "linux/amd64" */
-        StrList names;         /* tagged: "docker.io/library/app:latest" */
+        char *platform;                  /* "linux/amd64" */
+        StrList names;                   /* tagged: "docker.io/library/app:latest" */
         size_t n_layers;
         unsigned n_steps, n_cached; /* steps of the Dockerfile that made or could have made a layer; how many of them came from the cache */
 } BuildResult;

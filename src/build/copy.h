@@ -1,0 +1,68 @@
+/*
+ * COPY and ADD: which files are meant, what identifies them (cache key), and what they become in the image.
+ *
+ * Three phases over one CopyPlan: select (reads directories), hash (reads files that are not known yet), apply (fills a Dest; reads archives).
+ *
+ * Rules: research of BuildKit's fsutil/copy: a directory source copies its contents; an existing destination directory keeps its own metadata, directories
+ * inside a copied tree take the source's; created parents are 0755 (or --chmod's octal value) and belong to --chown; wildcards may match nothing, literal paths
+ * may not.
+ */
+#pragma once
+
+#include "base/sink.h"
+#include "build/dest.h"
+#include "build/tree.h"
+#include "dockerfile/chmod.h"
+#include "dockerfile/ignore.h"
+
+typedef enum CopyKind {
+        COPY_NODE,  /* from a tree */
+        COPY_BYTES, /* a heredoc */
+        COPY_FILE,  /* a file that was downloaded */
+} CopyKind;
+
+typedef struct CopyItem {
+        CopyKind kind;
+        char *name; /* the last component of what was asked for */
+        Tree *tree;
+        TreeNode *node;
+        IgnoreMatcher *include; /* --parents: what is taken below `node`; else NULL */
+        void *data;             /* COPY_BYTES; owned */
+        int fd;                 /* COPY_FILE, and the inflated tar of an archive; owned; else -1 */
+        uint64_t size;
+        int64_t mtime_ns;
+        Digest digest; /* COPY_FILE */
+        bool unpack;   /* archives become what is in them */
+} CopyItem;
+
+typedef struct CopyPlan {
+        CopyItem *items;
+        size_t n_items, capacity;
+        char *destination;      /* absolute; a trailing slash means a directory */
+        char *chown;            /* as written, or NULL */
+        const Chmod *chmod;     /* or NULL */
+        IgnoreMatcher *exclude; /* or NULL; owned */
+        bool link;
+        int64_t epoch;   /* seconds, or -1 */
+        const char *tmp; /* directory for what has to be spooled */
+} CopyPlan;
+
+void copy_plan_done(CopyPlan *plan);
+
+/*
+ * Adds what a source word of COPY or ADD means in a tree. `context_hint`: text for a missing file ("the build context"). NOT_FOUND names the path.
+ */
+int copy_plan_add_source(CopyPlan *plan, Tree *tree, const char *source, bool parents, bool unpack, Error *err);
+void copy_plan_add_bytes(CopyPlan *plan, const char *name, const void *data, size_t size);
+/* Takes over `fd`. */
+void copy_plan_add_file(CopyPlan *plan, const char *name, int fd, uint64_t size, int64_t mtime_ns, const Digest *digest, bool unpack);
+
+/* Adds everything that decides about the result, but the stage below, to a key. */
+int copy_plan_hash(CopyPlan *plan, Hash *hash, TreeProgress progress, void *user, Error *err);
+
+typedef struct CopyOwner {
+        bool set;
+        uint32_t uid, gid;
+} CopyOwner;
+
+int copy_plan_apply(CopyPlan *plan, Dest *dest, const CopyOwner *owner, Timestamp now, Error *err);

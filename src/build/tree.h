@@ -1,0 +1,81 @@
+/*
+ * A directory tree that COPY, ADD and bind mounts read from: the build context, a named context, or the root of another stage. Read lazily, one directory at a
+ * time, and only once; digests of file contents are remembered across builds for contexts.
+ *
+ * Paths are confined: symbolic links are followed inside the tree only, and files are opened through the descriptor of its root.
+ *
+ * Threads: every function may be called from any thread. A node's fields do not change once its parent's children were read, but `digest`.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "crypto/digest.h"
+#include "dockerfile/ignore.h"
+#include "store/cache.h"
+
+typedef struct Tree Tree;
+
+typedef struct TreeNode TreeNode;
+struct TreeNode {
+        TreeNode *parent; /* NULL for the root */
+        uint32_t mode;    /* with the type bits */
+        uint32_t uid, gid;
+        uint64_t size, device, inode;
+        int64_t mtime_ns, ctime_ns;
+        uint32_t dev_major, dev_minor, n_links;
+        char *link;          /* target of a symbolic link */
+        TreeNode **children; /* sorted by name, once loaded */
+        size_t n_children;
+        bool loaded, digested;
+        Digest digest; /* of the content and security.capability of a regular file, once digested */
+        char name[];
+};
+
+typedef struct TreeOptions {
+        const char *name;            /* for messages: "build context" */
+        int root_fd;                 /* duplicated */
+        const IgnoreMatcher *ignore; /* or NULL; must live as long as the tree */
+        bool anonymous;              /* owners read as 0:0 */
+        bool live;                   /* files may change while they are read: what is copied must be what was hashed */
+        FileDigests *digests;        /* or NULL; must live as long as the tree */
+} TreeOptions;
+
+int tree_open(const TreeOptions *options, Tree **ret, Error *err);
+void tree_free(Tree *tree);
+DEFINE_CLEANUP(Tree *, tree_free)
+
+TreeNode *tree_root(Tree *tree);
+int tree_root_fd(const Tree *tree);
+const char *tree_name(const Tree *tree);
+
+/* Reads a directory's children, when that has not been done yet. */
+int tree_load(Tree *tree, TreeNode *node, Error *err);
+TreeNode *tree_child(const TreeNode *directory, const char *name); /* of a loaded directory; or NULL */
+
+/* Finds a path, following symbolic links on the way and, with `follow_last`, at its end. Returns 1, or 0 with *ret NULL when there is nothing. */
+int tree_find(Tree *tree, const char *path, bool follow_last, TreeNode **ret, Error *err);
+
+/* "a/b", "" for the root. New string. */
+char *tree_node_path(const TreeNode *node);
+
+/*
+ * A regular file for reading. In a live tree, CONFLICT when it is not the file any more that was seen when its directory was read. Returns the descriptor, or
+ * -1.
+ */
+int tree_open_file(Tree *tree, const TreeNode *node, Error *err);
+/* Call with the same descriptor after reading. */
+int tree_check_unchanged(Tree *tree, const TreeNode *node, int fd, Error *err);
+
+/* security.capability of an open file: bytes in `buffer` (at most 64), 0 when it has none. */
+size_t tree_capability(int fd, void *buffer);
+
+/* Called from any thread with the number of bytes hashed since the last call. May be NULL. Returning false stops. */
+typedef bool (*TreeProgress)(void *user, uint64_t size);
+
+/* Computes the digests of all regular files among `nodes` that have none yet, with several threads when it pays. */
+int tree_digest(Tree *tree, TreeNode *const *nodes, size_t n_nodes, TreeProgress progress, void *user, Error *err);
