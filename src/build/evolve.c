@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "build/gotext.h"
+#include "dockerfile/diagnose.h"
 #include "dockerfile/ignore.h"
 
 #define HISTORY_COMMENT "buildkit.dockerfile.v0"

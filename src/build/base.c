@@ -1,0 +1,69 @@
+/*
+ * Base images: from the name in FROM to an image in the store.
+ */
+#include "base/mem.h"
+#include "build/engine.h"
+#include "oci/reference.h"
+
+static int missing(Build *build, const char *name, Error *err)
+{
+        _cleanup_reference_ Reference reference = { 0 };
+        _cleanup_free_ char *familiar = NULL;
+        const char *last;
+
+        (void)build;
+        if (reference_parse_tagged(name, &reference, err) < 0)
+                return error_wrap(err, "failed to parse stage name \"%s\"", name);
+        familiar = reference_familiar(&reference);
+        last = strrchr(reference.path, '/');
+        last = last ? last + 1 : reference.path;
+        if (streq(last, "debian") || streq(last, "busybox"))
+                return error_set(err, ERROR_NOT_FOUND, "there is no image '%s' in the store: make it with 'mica bootstrap %s', or load one with 'mica load'", familiar, familiar);
+        return error_set(err, ERROR_NOT_FOUND,
+                         "there is no image '%s' in the store: load it with 'mica load', import a root file system with 'mica import FILE %s', or make one with 'mica bootstrap -t %s …'",
+                         familiar, familiar, familiar);
+}
+
+static int check_platform(const ImageConfig *config, const char *name, const char *wanted, Error *err)
+{
+        _cleanup_platform_ Platform want = { 0 };
+        _cleanup_free_ char *have = NULL;
+
+        if (!wanted)
+                return 0;
+        if (platform_parse(wanted, &want, err) < 0)
+                return -1;
+        if (platform_rank(&want, &config->platform) >= 0)
+                return 0;
+        have = platform_format(&config->platform, false);
+        return error_set(err, ERROR_NOT_FOUND, "the image '%s' in the store is for %s, not for %s", name, have, wanted);
+}
+
+static int hold_layers(Build *build, const Image *image, Error *err)
+{
+        for (size_t i = 0; i < image->n_diff_ids; i++)
+                if (lease_hold_layer(build->lease, &image->diff_ids[i], err) < 0)
+                        return -1;
+        return lease_hold_blob(build->lease, &image->id, err);
+}
+
+int base_resolve(Build *build, const char *name, const char *platform, ImageConfig *ret, Digest *ret_id, Error *err)
+{
+        _cleanup_(image_freep) Image *image = NULL;
+        _cleanup_buf_ Buf text = BUF_INIT(BUF_MAX_DEFAULT);
+
+        if (image_find(build->store, name, &image, err) < 0) {
+                if (err->code != ERROR_NOT_FOUND)
+                        return -1;
+                error_done(err);
+                return missing(build, name, err);
+        }
+        if (hold_layers(build, image, err) < 0 || image_config(build->store, image, &text, err) < 0)
+                return error_wrap(err, "cannot use the image '%s'", name);
+        if (image_config_parse(text.data, text.size, ret, err) < 0)
+                return error_wrap(err, "cannot use the image '%s'", name);
+        if (check_platform(ret, name, platform, err) < 0)
+                return -1;
+        *ret_id = image->id;
+        return 0;
+}

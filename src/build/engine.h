@@ -1,0 +1,197 @@
+/*
+ * Inside of the build engine: the state of one build, its stages and the step at hand. Private to build/.
+ *
+ * States of a stage: WAITING (not begun, or stopped at something another stage makes) -> DONE or FAILED. stage_advance() moves a stage as far as it goes.
+ * First the main thread advances every stage with `probe` set: what the cache answers is done without threads, mounts or a namespace. Only when something has to
+ * run, schedule.c starts threads and advances the rest.
+ *
+ * Threads: a stage is advanced by one thread at a time. What other stages read of it (config, layers) does not change once it is DONE. The scheduler's lock
+ * orders the two. Build.lock guards what all stages share.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/map.h"
+#include "build/build.h"
+#include "build/copy.h"
+#include "build/evolve.h"
+#include "build/progress.h"
+#include "build/tree.h"
+#include "dockerfile/diagnose.h"
+#include "dockerfile/scope.h"
+#include "dockerfile/stage.h"
+#include "fs/ids.h"
+#include "oci/config.h"
+#include "runtime/runtime.h"
+#include "store/cache.h"
+#include "store/image.h"
+#include "store/rootfs.h"
+#include "store/store.h"
+
+typedef struct Build Build;
+typedef struct BuildStage BuildStage;
+typedef struct Scheduler Scheduler;
+
+/* One instruction of a stage: its own, or a trigger of its base image. */
+typedef struct Step {
+        const Instruction *instruction;
+        bool is_trigger;
+} Step;
+
+typedef struct Layer {
+        Digest diff_id;
+        Timestamp created;
+} Layer;
+
+/* A step that makes a layer, while it is being worked on. */
+typedef struct Work {
+        Instruction *instruction; /* expanded */
+        BuildVertex *vertex;
+        Digest key, fast_key; /* fast_key: by the chains of the sources instead of their content; unset when there is none */
+        bool keyed;
+        char *title;
+        StrList run_args;
+        RunScript script;
+        CopyPlan plan;
+        Chmod chmod;
+        bool planned, started;
+} Work;
+
+typedef enum StageStatus { STAGE_WAITING, STAGE_DONE, STAGE_FAILED } StageStatus;
+
+struct BuildStage {
+        Build *build;
+        size_t index;        /* in Stages; SIZE_MAX for an image that is only copied from */
+        const Stage *parsed; /* NULL likewise */
+        char *label;         /* "builder", "stage-1", or "" in a Dockerfile with one stage */
+        char *base_name;     /* FROM, expanded */
+        char *platform;      /* --platform, expanded, or NULL */
+        BuildStage *base;    /* the stage it starts from, or NULL */
+        bool needed, no_cache, begun;
+        ImageConfig image;   /* of the base image */
+        Dockerfile **triggers;
+        Instruction **trigger_instructions;
+        size_t n_triggers;
+        Step *steps;
+        size_t n_steps;
+        unsigned n_counted, counter; /* "[2/5]" */
+
+        StageStatus status;
+        size_t next; /* step */
+        Work *work;  /* of steps[next] */
+        Stem stem;
+        Layer *layers;
+        size_t n_layers, layers_capacity;
+        Digest chain; /* unset while there are no layers */
+        BuildVertex *vertex; /* the last one */
+
+        pthread_mutex_t tree_lock;
+        Rootfs *rootfs; /* of the finished stage, when something reads from it */
+        Tree *tree;
+};
+
+struct Build {
+        Store *store;
+        const BuildOptions *options;
+        Lease *lease;
+        Progress *progress;
+        Diagnosis diagnosis;
+
+        char *dockerfile_name;
+        Buf dockerfile_text;
+        Dockerfile *dockerfile;
+        Stages *parsed;
+        GlobalScope *global;
+        Platform host, target;
+        char *host_text, *target_text;
+        int64_t epoch;
+        StrList names; /* normalised tags */
+
+        BuildStage **stages; /* those of the Dockerfile first */
+        size_t n_stages, stages_capacity;
+        BuildStage *target_stage;
+
+        pthread_mutex_t lock;
+        StrList ignore_patterns;
+        IgnoreMatcher *ignore;
+        Tree *context;
+        FileDigests *digests;
+        BuildVertex *context_vertex;
+        Map *named;   /* name -> Tree of a named context that is a directory */
+        Map *results; /* key -> Layer made in this build */
+        Map *claims;  /* keys that a stage is working on */
+        Runtime *runtime;
+        char *secret_dir; /* on a tmpfs of our own */
+        unsigned n_dirs;  /* for unique names in the lease's directory */
+        unsigned n_steps, n_cached;
+
+        Scheduler *scheduler; /* while threads run */
+        atomic_int stop;  /* the build was cancelled or failed: everything ends */
+        int stop_fd;      /* eventfd: readable then; -1 while nothing runs */
+};
+
+/* CANCELLED when the build is to stop. */
+int build_check(Build *build, Error *err);
+
+/* --- load.c: what the build is made of --- */
+int build_load(Build *build, Error *err);
+/* The build context, opened when it is first needed. */
+int build_context(Build *build, Tree **ret, Error *err);
+/* A named context that is a directory: 1 and its tree; 0 when the name is none. */
+int build_named_context(Build *build, const char *name, Tree **ret, Error *err);
+
+/* --- plan.c: stages and what they need --- */
+int build_plan(Build *build, Error *err);
+/* Where COPY --from or a mount's from= reads: a stage (made for an image when it is none of the Dockerfile) or the tree of a named context. */
+int build_source(Build *build, const Instruction *instruction, const char *from, BuildStage **ret_stage, Tree **ret_tree, Error *err);
+
+/* --- base.c --- */
+/*
+ * Finds a base image for a platform and holds its layers. The one place that turns the name of an image into something in the store.
+ * Errors: NOT_FOUND that says what to do.
+ */
+int base_resolve(Build *build, const char *name, const char *platform, ImageConfig *ret, Digest *ret_id, Error *err);
+
+/* --- stage.c --- */
+typedef enum Advance { ADVANCE_DONE, ADVANCE_BLOCKED, ADVANCE_NEEDS_WORK } Advance;
+/* Goes on until the end, or something it must wait for: *ret_blocker (a stage), or NULL for a key that another stage is working on (*ret_key). */
+int stage_advance(BuildStage *stage, bool probe, BuildStage **ret_blocker, Digest *ret_key, Error *err);
+BuildStage *stage_new(Build *build);
+void stage_free(BuildStage *stage);
+/* The files of a finished stage. */
+int stage_tree(BuildStage *stage, Tree **ret, Error *err);
+/* The path that its root is mounted at (stage_tree() first). */
+const char *stage_root(const BuildStage *stage);
+Digest *stage_diff_ids(const BuildStage *stage); /* heap array of n_layers */
+void work_free(Work *work);
+
+/* --- step_copy.c, step_run.c, step_workdir.c: 0, or -1 --- */
+int copy_step_sources(BuildStage *stage, Work *work, BuildStage **ret_blocker, Error *err); /* 1 when blocked */
+int copy_step_key(BuildStage *stage, Work *work, bool probe, Error *err);                  /* sets keys; with `probe` only what needs no mount */
+int copy_step_run(BuildStage *stage, Work *work, Digest *ret_diff_id, Error *err);
+int run_step_prepare(BuildStage *stage, Work *work, Error *err);
+int run_step_sources(BuildStage *stage, Work *work, BuildStage **ret_blocker, Error *err);
+int run_step_key(BuildStage *stage, Work *work, bool probe, Error *err);
+int run_step_run(BuildStage *stage, Work *work, Digest *ret_diff_id, Error *err);
+int workdir_step_key(BuildStage *stage, Work *work, Error *err);
+int workdir_step_run(BuildStage *stage, Work *work, Digest *ret_diff_id, Error *err);
+
+/* Begins a key: format, kind, platform, epoch, and the chain below unless `alone`. */
+Hash *key_begin(const BuildStage *stage, const char *kind, bool alone);
+
+/* --- stage_files.c --- */
+/* A read-only view of the stage's present layers. */
+int stage_mount(BuildStage *stage, const char *upper, const char *work, const char *target, Rootfs **ret, Error *err);
+/* User and groups of a spec in a root. With `lenient` unknown names are 0:0, as COPY --chown has it. */
+int root_ids(int root_fd, const char *spec, bool lenient, Ids *ret, Error *err);
+/* A new directory below the lease's: its absolute path, new string. */
+char *build_make_dir(Build *build, const char *kind, Error *err);
+int build_write_layer(BuildStage *stage, Work *work, Dest *dest, Digest *ret_diff_id, Error *err);
+
+/* --- schedule.c --- */
+int build_execute(Build *build, Error *err);
+
+/* --- finish.c --- */
+int build_finish(Build *build, BuildResult *ret, Error *err);

@@ -1,0 +1,286 @@
+/*
+ * Reading the inputs of a build: Dockerfile, ignore file, contexts, platforms, variables.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "build/engine.h"
+#include "dockerfile/limits.h"
+#include "oci/reference.h"
+
+int build_check(Build *build, Error *err)
+{
+        if (build->options->cancel && *build->options->cancel)
+                atomic_store(&build->stop, 1);
+        return atomic_load(&build->stop) ? error_set(err, ERROR_CANCELLED, "the build was cancelled") : 0;
+}
+
+/* --- the Dockerfile --- */
+
+static int read_dockerfile(Build *build, const char *path, Error *err)
+{
+        int r = file_read(AT_FDCWD, path, &build->dockerfile_text);
+
+        if (r == -EFBIG)
+                return error_set(err, ERROR_LIMIT, "the Dockerfile '%s' is larger than %zu MiB", path, LIMIT_DOCKERFILE_SIZE >> 20);
+        return r < 0 ? error_errno(err, r, "cannot read the Dockerfile '%s'", path) : 0;
+}
+
+/* Without -f: "Dockerfile" of the context, or "dockerfile". */
+static int find_dockerfile(Build *build, char **ret, Error *err)
+{
+        const char *context = build->options->context;
+        _cleanup_free_ char *first = xasprintf("%s/Dockerfile", context ? context : ".");
+        _cleanup_free_ char *second = xasprintf("%s/dockerfile", context ? context : ".");
+
+        if (access(first, F_OK) < 0 && errno == ENOENT && access(second, F_OK) == 0) {
+                *ret = TAKE_PTR(second);
+                return 0;
+        }
+        if (access(first, F_OK) < 0 && errno == ENOENT)
+                return error_set(err, ERROR_NOT_FOUND, "there is no Dockerfile in '%s': name one with -f", context ? context : ".");
+        *ret = TAKE_PTR(first);
+        return 0;
+}
+
+/* The part of a path behind the context directory, for messages; else the path. */
+static const char *shown_name(const Build *build, const char *path)
+{
+        const char *rest = build->options->context ? str_after(path, build->options->context) : NULL;
+
+        while (rest && *rest == '/')
+                rest++;
+        return str_empty(rest) ? path : rest;
+}
+
+static int load_dockerfile(Build *build, char **ret_path, Error *err)
+{
+        const BuildOptions *options = build->options;
+        _cleanup_free_ char *path = NULL;
+
+        build->dockerfile_text = BUF_INIT(LIMIT_DOCKERFILE_SIZE);
+        if (options->dockerfile_text) {
+                build->dockerfile_name = xstrdup(options->dockerfile ? options->dockerfile : "Dockerfile");
+                if (buf_add(&build->dockerfile_text, options->dockerfile_text, options->dockerfile_size) < 0)
+                        return error_set(err, ERROR_LIMIT, "the Dockerfile is larger than %zu MiB", LIMIT_DOCKERFILE_SIZE >> 20);
+                return 0;
+        }
+        if (options->dockerfile)
+                path = xstrdup(options->dockerfile);
+        else if (find_dockerfile(build, &path, err) < 0)
+                return -1;
+        if (read_dockerfile(build, path, err) < 0)
+                return -1;
+        build->dockerfile_name = xstrdup(shown_name(build, path));
+        *ret_path = TAKE_PTR(path);
+        return 0;
+}
+
+static int parse_dockerfile(Build *build, Error *err)
+{
+        const char *name = build->dockerfile_name;
+        const Buf *text = &build->dockerfile_text;
+
+        if (!text->size)
+                return error_set(err, ERROR_INVALID, "the Dockerfile '%s' cannot be empty", name);
+        if (dockerfile_check_syntax(name, text->data, text->size, &build->diagnosis, err) < 0)
+                return -1;
+        if (dockerfile_parse(&build->dockerfile, name, text->data, text->size, &build->diagnosis, err) < 0)
+                return -1;
+        return stages_parse(&build->parsed, build->dockerfile, &build->diagnosis, err);
+}
+
+/* --- ignore files --- */
+
+/* 1 when it is there. */
+static int read_ignore_file(Build *build, const char *path, Error *err)
+{
+        _cleanup_buf_ Buf text = BUF_INIT(LIMIT_IGNORE_FILE_SIZE);
+        int r = file_read(AT_FDCWD, path, &text);
+
+        if (r == -ENOENT || r == -ENOTDIR)
+                return 0;
+        if (r < 0)
+                return error_errno(err, r, "cannot read '%s'", path);
+        if (ignore_file_read(&build->ignore_patterns, text.data ? text.data : "", text.size, err) < 0)
+                return error_wrap(err, "cannot use '%s'", path);
+        return 1;
+}
+
+/* <Dockerfile>.dockerignore replaces .dockerignore. */
+static int load_ignore(Build *build, const char *dockerfile_path, Error *err)
+{
+        const char *context = build->options->context;
+        _cleanup_free_ char *beside = dockerfile_path ? xasprintf("%s.dockerignore", dockerfile_path) : NULL;
+        _cleanup_free_ char *inside = context ? xasprintf("%s/.dockerignore", context) : NULL;
+        int found = beside ? read_ignore_file(build, beside, err) : 0;
+
+        if (found == 0 && inside)
+                found = read_ignore_file(build, inside, err);
+        if (found < 0)
+                return -1;
+        if (!build->ignore_patterns.n_items)
+                return 0;
+        return ignore_matcher_new(&build->ignore, &build->ignore_patterns, err) < 0 ? error_wrap(err, "cannot use .dockerignore") : 0;
+}
+
+/* --- contexts --- */
+
+static int open_directory_tree(Build *build, const char *path, const char *name, bool with_ignore, FileDigests *digests, Tree **ret, Error *err)
+{
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        TreeOptions options = {
+                .name = name,
+                .root_fd = fd,
+                .ignore = with_ignore ? build->ignore : NULL,
+                .anonymous = true,
+                .live = true,
+                .digests = digests,
+        };
+
+        if (fd < 0)
+                return error_errno(err, errno, "cannot open the directory '%s' (%s)", path, name);
+        return tree_open(&options, ret, err);
+}
+
+int build_context(Build *build, Tree **ret, Error *err)
+{
+        int result = 0;
+
+        if (!build->options->context)
+                return error_set(err, ERROR_INVALID, "this build has no context directory to read files from");
+        pthread_mutex_lock(&build->lock);
+        if (!build->context) {
+                if (!build->digests)
+                        result = file_digests_open(build->store, build->options->context, &build->digests, err);
+                if (result == 0)
+                        result = open_directory_tree(build, build->options->context, "build context", true, build->digests, &build->context, err);
+        }
+        *ret = build->context;
+        pthread_mutex_unlock(&build->lock);
+        return result < 0 ? -1 : 0;
+}
+
+static const BuildNamedContext *find_named(const Build *build, const char *name)
+{
+        for (size_t i = 0; i < build->options->n_contexts; i++)
+                if (strcasecmp(build->options->contexts[i].name, name) == 0)
+                        return &build->options->contexts[i];
+        return NULL;
+}
+
+int build_named_context(Build *build, const char *name, Tree **ret, Error *err)
+{
+        const BuildNamedContext *named = find_named(build, name);
+        _cleanup_free_ char *shown = NULL;
+        Tree *tree;
+        int result = 0;
+
+        *ret = NULL;
+        if (!named || str_starts(named->value, "docker-image://") || str_starts(named->value, "target:"))
+                return 0;
+        if (strstr(named->value, "://"))
+                return error_set(err, ERROR_UNSUPPORTED, "the build context '%s' is '%s': give a directory, docker-image://NAME or target:STAGE", name, named->value);
+        pthread_mutex_lock(&build->lock);
+        tree = map_get(build->named, named->name);
+        if (!tree) {
+                shown = xasprintf("build context '%s'", named->name);
+                result = open_directory_tree(build, named->value, shown, false, NULL, &tree, err);
+                if (result == 0)
+                        map_set(build->named, named->name, tree);
+        }
+        pthread_mutex_unlock(&build->lock);
+        *ret = tree;
+        return result < 0 ? -1 : 1;
+}
+
+/* --- variables, platforms, names --- */
+
+static DfPlatform df_platform(const Platform *platform)
+{
+        return (DfPlatform){ .os = platform->os, .arch = platform->architecture, .variant = platform->variant, .os_version = platform->os_version };
+}
+
+static int load_platforms(Build *build, Error *err)
+{
+        platform_host(&build->host);
+        if (build->options->platform) {
+                if (platform_parse(build->options->platform, &build->target, err) < 0)
+                        return -1;
+        } else {
+                platform_copy(&build->target, &build->host);
+        }
+        build->host_text = platform_format(&build->host, false);
+        build->target_text = platform_format(&build->target, false);
+        return 0;
+}
+
+static int load_scope(Build *build, Error *err)
+{
+        ScopeOptions options = {
+                .build_args = &build->options->build_args,
+                .build = df_platform(&build->host),
+                .target = df_platform(&build->target),
+                .target_stage = build->options->target,
+        };
+        const char *epoch;
+
+        if (global_scope_new(&build->global, build->parsed, &options, &build->diagnosis, err) < 0)
+                return -1;
+        build->epoch = build->options->epoch;
+        epoch = global_scope_build_arg(build->global, "SOURCE_DATE_EPOCH");
+        if (!epoch)
+                epoch = global_scope_get(build->global, "SOURCE_DATE_EPOCH");
+        if (!str_empty(epoch) && (str_to_i64(epoch, &build->epoch) < 0 || build->epoch < 0))
+                return error_set(err, ERROR_INVALID, "SOURCE_DATE_EPOCH '%s' is not a number of seconds since 1970", epoch);
+        return 0;
+}
+
+static int load_names(Build *build, Error *err)
+{
+        for (size_t i = 0; i < build->options->tags.n_items; i++) {
+                const char *tag = build->options->tags.items[i];
+                _cleanup_reference_ Reference reference = { 0 };
+                _cleanup_free_ char *text = NULL;
+
+                if (reference_parse_target(tag, &reference, err) < 0)
+                        return error_wrap(err, "invalid tag '%s'", tag);
+                text = reference_text(&reference);
+                if (!strlist_has(&build->names, text))
+                        strlist_add(&build->names, text);
+        }
+        return 0;
+}
+
+int build_load(Build *build, Error *err)
+{
+        _cleanup_free_ char *path = NULL;
+        _cleanup_free_ char *title = NULL;
+        BuildVertex *vertex;
+
+        if (load_names(build, err) < 0 || load_platforms(build, err) < 0)
+                return -1;
+        if (load_dockerfile(build, &path, err) < 0)
+                return -1;
+        title = xasprintf("[internal] load build definition from %s", build->dockerfile_name);
+        vertex = progress_vertex(build->progress, &(VertexInfo){ .name = title });
+        progress_start(build->progress, vertex);
+        if (parse_dockerfile(build, err) < 0) {
+                progress_fail(build->progress, vertex, error_message(err));
+                return -1;
+        }
+        progress_status(build->progress, vertex, "transferring dockerfile", build->dockerfile_text.size, build->dockerfile_text.size, true);
+        progress_done(build->progress, vertex);
+
+        vertex = progress_vertex(build->progress, &(VertexInfo){ .name = "[internal] load .dockerignore" });
+        progress_start(build->progress, vertex);
+        if (load_ignore(build, path, err) < 0) {
+                progress_fail(build->progress, vertex, error_message(err));
+                return -1;
+        }
+        progress_done(build->progress, vertex);
+        return load_scope(build, err);
+}

@@ -1,0 +1,270 @@
+/*
+ * The graph: which stages there are, what each starts from and reads, and which of them the target needs.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "build/engine.h"
+
+BuildStage *stage_new(Build *build)
+{
+        BuildStage *stage = NEW(BuildStage);
+
+        stage->build = build;
+        stage->index = SIZE_MAX;
+        stage->label = xstrdup("");
+        pthread_mutex_init(&stage->tree_lock, NULL);
+        GROW(build->stages, build->stages_capacity, build->n_stages + 1);
+        build->stages[build->n_stages++] = stage;
+        return stage;
+}
+
+void stage_free(BuildStage *stage)
+{
+        if (!stage)
+                return;
+        work_free(stage->work);
+        tree_free(stage->tree);
+        rootfs_free(stage->rootfs);
+        if (stage->begun)
+                stem_done(&stage->stem);
+        image_config_done(&stage->image);
+        for (size_t i = 0; i < stage->n_triggers; i++) {
+                instruction_free(stage->trigger_instructions[i]);
+                dockerfile_free(stage->triggers[i]);
+        }
+        free(stage->triggers);
+        free(stage->trigger_instructions);
+        free(stage->steps);
+        free(stage->layers);
+        free(stage->label);
+        free(stage->base_name);
+        free(stage->platform);
+        pthread_mutex_destroy(&stage->tree_lock);
+        free(stage);
+}
+
+/* --- what an instruction reads --- */
+
+/* An image that is copied from without being a stage; one pseudo stage for each name. */
+static BuildStage *image_stage(Build *build, const char *name)
+{
+        BuildStage *stage;
+
+        for (size_t i = build->parsed->n_items; i < build->n_stages; i++)
+                if (streq(build->stages[i]->base_name, name))
+                        return build->stages[i];
+        stage = stage_new(build);
+        stage->base_name = xstrdup(name);
+        return stage;
+}
+
+static const char *named_value(const Build *build, const char *name, const char *prefix)
+{
+        for (size_t i = 0; i < build->options->n_contexts; i++)
+                if (strcasecmp(build->options->contexts[i].name, name) == 0)
+                        return str_after(build->options->contexts[i].value, prefix);
+        return NULL;
+}
+
+int build_source(Build *build, const Instruction *instruction, const char *from, BuildStage **ret_stage, Tree **ret_tree, Error *err)
+{
+        const char *target = named_value(build, from, "target:"), *image = named_value(build, from, "docker-image://");
+        int index, named = build_named_context(build, from, ret_tree, err);
+
+        *ret_stage = NULL;
+        if (named)
+                return named < 0 ? -1 : 0;
+        if (target) {
+                size_t at;
+
+                if (stages_target(build->parsed, target, &at, err) < 0)
+                        return -1;
+                *ret_stage = build->stages[at];
+                return 0;
+        }
+        if (stages_find_source(build->parsed, instruction, from, &index, &build->diagnosis, err) < 0)
+                return -1;
+        *ret_stage = index >= 0 && !image ? build->stages[index] : image_stage(build, image ? image : from);
+        return 0;
+}
+
+/* --- needs --- */
+
+static int need_stage(Build *build, BuildStage *stage, Error *err);
+
+static int need_from(Build *build, const Instruction *instruction, const char *from, Error *err)
+{
+        BuildStage *source;
+        Tree *tree;
+
+        if (str_empty(from))
+                return 0;
+        if (build_source(build, instruction, from, &source, &tree, err) < 0)
+                return -1;
+        return source ? need_stage(build, source, err) : 0;
+}
+
+static int need_sources(Build *build, const Instruction *instruction, Error *err)
+{
+        if (instruction->kind == INSTRUCTION_COPY)
+                return need_from(build, instruction, instruction->copy.from, err);
+        if (instruction->kind != INSTRUCTION_RUN)
+                return 0;
+        for (size_t i = 0; i < instruction->run.n_mounts; i++)
+                if (need_from(build, instruction, instruction->run.mounts[i].from, err) < 0)
+                        return -1;
+        return 0;
+}
+
+static int add_trigger(BuildStage *stage, const char *text, Error *err)
+{
+        Build *build = stage->build;
+        const Instruction *from = stage->parsed->from;
+        _cleanup_(dockerfile_freep) Dockerfile *trigger = NULL;
+        Instruction *instruction = NULL;
+
+        if (dockerfile_parse_trigger(&trigger, build->dockerfile_name, text, from->range, &build->diagnosis, err) < 0)
+                return error_wrap(err, "ONBUILD of '%s'", stage->base_name);
+        if (instruction_parse(&instruction, trigger, trigger->nodes[0], &build->diagnosis, err) < 0)
+                return error_wrap(err, "ONBUILD of '%s'", stage->base_name);
+        stage->triggers = xreallocarray(stage->triggers, stage->n_triggers + 1, sizeof(*stage->triggers));
+        stage->trigger_instructions = xreallocarray(stage->trigger_instructions, stage->n_triggers + 1, sizeof(*stage->trigger_instructions));
+        stage->triggers[stage->n_triggers] = TAKE_PTR(trigger);
+        stage->trigger_instructions[stage->n_triggers++] = instruction;
+        return 0;
+}
+
+/* The triggers of what the stage starts from: an image's OnBuild, or the ONBUILD instructions of a stage (its own base's are used up by it). */
+static int add_triggers(BuildStage *stage, Error *err)
+{
+        if (!stage->base) {
+                for (size_t i = 0; i < stage->image.config.on_build.n_items; i++)
+                        if (add_trigger(stage, stage->image.config.on_build.items[i], err) < 0)
+                                return -1;
+                return 0;
+        }
+        for (size_t i = 0; i < stage->base->parsed->n_instructions; i++) {
+                const Instruction *in = &stage->base->parsed->instructions[i];
+
+                if (in->kind == INSTRUCTION_ONBUILD && add_trigger(stage, in->onbuild.expression, err) < 0)
+                        return -1;
+        }
+        return 0;
+}
+
+static bool counts(const Instruction *instruction)
+{
+        return instruction->kind == INSTRUCTION_RUN || instruction->kind == INSTRUCTION_COPY || instruction->kind == INSTRUCTION_ADD ||
+               instruction->kind == INSTRUCTION_WORKDIR;
+}
+
+static void list_steps(BuildStage *stage)
+{
+        const Stage *parsed = stage->parsed;
+
+        stage->steps = NEW_ARRAY(Step, stage->n_triggers + parsed->n_instructions + 1);
+        for (size_t i = 0; i < stage->n_triggers; i++)
+                stage->steps[stage->n_steps++] = (Step){ .instruction = stage->trigger_instructions[i], .is_trigger = true };
+        for (size_t i = 0; i < parsed->n_instructions; i++)
+                stage->steps[stage->n_steps++] = (Step){ .instruction = &parsed->instructions[i] };
+        stage->n_counted = !stage->base && !streq(stage->base_name, "scratch");
+        for (size_t i = 0; i < stage->n_steps; i++)
+                stage->n_counted += stage->steps[i].instruction->kind < INSTRUCTION_KINDS && counts(stage->steps[i].instruction);
+}
+
+static int load_base(BuildStage *stage, Error *err)
+{
+        Build *build = stage->build;
+        _cleanup_free_ char *title = NULL;
+        const char *image = named_value(build, stage->base_name, "docker-image://");
+        const char *platform = stage->platform ? stage->platform : build->options->platform;
+        BuildVertex *vertex;
+        Digest id;
+
+        if (streq(stage->base_name, "scratch")) {
+                _cleanup_platform_ Platform wanted = { 0 };
+
+                if (stage->platform && platform_parse(stage->platform, &wanted, err) < 0)
+                        return -1;
+                image_config_init(&stage->image, stage->platform ? &wanted : &build->target);
+                return 0;
+        }
+        title = xasprintf("[internal] load metadata for %s", image ? image : stage->base_name);
+        vertex = progress_vertex(build->progress, &(VertexInfo){ .name = title });
+        progress_start(build->progress, vertex);
+        if (base_resolve(build, image ? image : stage->base_name, platform, &stage->image, &id, err) < 0) {
+                if (stage->parsed)
+                        diagnosis_add_range(&build->diagnosis, stage->parsed->from->range);
+                progress_fail(build->progress, vertex, error_message(err));
+                return -1;
+        }
+        progress_done(build->progress, vertex);
+        return 0;
+}
+
+static int need_stage(Build *build, BuildStage *stage, Error *err)
+{
+        if (stage->needed)
+                return 0;
+        stage->needed = true;
+        if (stage->base ? need_stage(build, stage->base, err) < 0 : load_base(stage, err) < 0)
+                return -1;
+        if (!stage->parsed)
+                return 0;
+        if (add_triggers(stage, err) < 0)
+                return -1;
+        list_steps(stage);
+        for (size_t i = 0; i < stage->n_steps; i++)
+                if (need_sources(build, stage->steps[i].instruction, err) < 0)
+                        return -1;
+        return 0;
+}
+
+/* --- all stages --- */
+
+static int plan_bases(Build *build, Error *err)
+{
+        size_t n = build->parsed->n_items;
+
+        for (size_t i = 0; i < n; i++) {
+                BuildStage *stage = stage_new(build);
+
+                stage->index = i;
+                stage->parsed = &build->parsed->items[i];
+                if (global_scope_from(build->global, stage->parsed->from, &stage->base_name, &stage->platform, NULL, NULL, &build->diagnosis, err) < 0)
+                        return -1;
+                free(stage->label);
+                stage->label = n == 1              ? xstrdup("")
+                               : stage->parsed->name ? xstrdup(stage->parsed->name)
+                                                     : xasprintf("stage-%zu", i);
+                stage->no_cache = build->options->no_cache || (stage->parsed->name && strlist_has(&build->options->no_cache_filter, stage->parsed->name));
+        }
+        return 0;
+}
+
+static int plan_reachable(Build *build, size_t target, Error *err)
+{
+        size_t n = build->parsed->n_items;
+        _cleanup_free_ const char **names = NEW_ARRAY(const char *, n);
+        _cleanup_free_ bool *needed = NEW_ARRAY(bool, n);
+        _cleanup_free_ int *base_of = NEW_ARRAY(int, n);
+
+        for (size_t i = 0; i < n; i++)
+                names[i] = build->stages[i]->base_name;
+        if (stages_reachable(build->parsed, names, target, needed, base_of, &build->diagnosis, err) < 0)
+                return -1;
+        for (size_t i = 0; i < n; i++)
+                build->stages[i]->base = base_of[i] >= 0 ? build->stages[base_of[i]] : NULL;
+        return 0;
+}
+
+int build_plan(Build *build, Error *err)
+{
+        size_t target;
+
+        if (stages_target(build->parsed, build->options->target, &target, err) < 0 || plan_bases(build, err) < 0 || plan_reachable(build, target, err) < 0)
+                return -1;
+        build->target_stage = build->stages[target];
+        return need_stage(build, build->target_stage, err);
+}

@@ -1,0 +1,262 @@
+/*
+ * Running what the cache does not know: a queue of stages that can go on, and threads that advance them. A stage that waits for another stage or for a step that
+ * another is just doing is parked, so the number of threads is the number of jobs, whatever the graph.
+ *
+ * The first failure stops everything: running containers are killed, the error that came first is the one that is reported.
+ */
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/pool.h"
+#include "build/schedule.h"
+#include "fs/mount.h"
+
+typedef struct Item {
+        BuildStage *stage;
+        bool queued, running;
+        BuildStage *waits_for; /* parked: for this stage … */
+        bool waits_for_key;    /* … or for any key to be released */
+} Item;
+
+struct Scheduler {
+        Build *build;
+        pthread_mutex_t lock;
+        pthread_cond_t changed;
+        Item *items;
+        size_t n_items;
+        size_t n_running;
+        bool stopped;
+        Error error;
+};
+
+void build_stop(Build *build)
+{
+        uint64_t one = 1;
+
+        atomic_store(&build->stop, 1);
+        if (build->stop_fd >= 0)
+                (void)!write(build->stop_fd, &one, sizeof(one));
+}
+
+void scheduler_wake(Scheduler *scheduler)
+{
+        if (!scheduler)
+                return;
+        pthread_mutex_lock(&scheduler->lock);
+        for (size_t i = 0; i < scheduler->n_items; i++)
+                if (scheduler->items[i].waits_for_key) {
+                        scheduler->items[i].waits_for_key = false;
+                        scheduler->items[i].queued = true;
+                }
+        pthread_cond_broadcast(&scheduler->changed);
+        pthread_mutex_unlock(&scheduler->lock);
+}
+
+static Item *take(Scheduler *scheduler)
+{
+        for (size_t i = 0; i < scheduler->n_items; i++)
+                if (scheduler->items[i].queued)
+                        return &scheduler->items[i];
+        return NULL;
+}
+
+static void finished(Scheduler *scheduler, Item *item)
+{
+        item->stage->status = STAGE_DONE;
+        for (size_t i = 0; i < scheduler->n_items; i++)
+                if (scheduler->items[i].waits_for == item->stage) {
+                        scheduler->items[i].waits_for = NULL;
+                        scheduler->items[i].queued = true;
+                }
+}
+
+static void failed(Scheduler *scheduler, Item *item, Error *err)
+{
+        item->stage->status = STAGE_FAILED;
+        if (!scheduler->stopped)
+                error_move(&scheduler->error, err);
+        scheduler->stopped = true;
+        build_stop(scheduler->build);
+}
+
+/* Called with the lock held; lets it go while the stage is advanced. */
+static void advance(Scheduler *scheduler, Item *item)
+{
+        _cleanup_error_ Error err = ERROR_INIT;
+        BuildStage *blocker = NULL;
+        Digest key = { 0 };
+        int result;
+
+        item->queued = false;
+        item->running = true;
+        scheduler->n_running++;
+        pthread_mutex_unlock(&scheduler->lock);
+        result = stage_advance(item->stage, false, &blocker, &key, &err);
+        pthread_mutex_lock(&scheduler->lock);
+        item->running = false;
+        scheduler->n_running--;
+        if (result < 0)
+                failed(scheduler, item, &err);
+        else if (result == ADVANCE_DONE)
+                finished(scheduler, item);
+        else if (blocker && blocker->status == STAGE_DONE)
+                item->queued = true;
+        else if (blocker)
+                item->waits_for = blocker;
+        else if (scheduler_key_is_free(scheduler->build, &key))
+                item->queued = true;
+        else
+                item->waits_for_key = true;
+        pthread_cond_broadcast(&scheduler->changed);
+}
+
+static void worker(void *data)
+{
+        Scheduler *scheduler = data;
+
+        pthread_mutex_lock(&scheduler->lock);
+        while (!scheduler->stopped) {
+                Item *item = take(scheduler);
+
+                if (item)
+                        advance(scheduler, item);
+                else if (scheduler->n_running)
+                        pthread_cond_wait(&scheduler->changed, &scheduler->lock);
+                else
+                        break;
+        }
+        pthread_cond_broadcast(&scheduler->changed);
+        pthread_mutex_unlock(&scheduler->lock);
+}
+
+/* --- cancellation from outside: a flag that a signal handler sets, turned into a descriptor that becomes readable --- */
+
+typedef struct Watch {
+        Build *build;
+        pthread_t thread;
+        atomic_bool done;
+        bool started;
+} Watch;
+
+static void *watch(void *data)
+{
+        Watch *w = data;
+        const struct timespec pause = { .tv_nsec = 20 * NSEC_PER_MSEC };
+
+        while (!atomic_load(&w->done)) {
+                if (*w->build->options->cancel) {
+                        build_stop(w->build);
+                        break;
+                }
+                nanosleep(&pause, NULL);
+        }
+        return NULL;
+}
+
+static int watch_start(Watch *w, Build *build, Error *err)
+{
+        int r;
+
+        w->build = build;
+        if (!build->options->cancel)
+                return 0;
+        r = pthread_create(&w->thread, NULL, watch, w);
+        if (r != 0)
+                return error_errno(err, r, "cannot start a thread");
+        w->started = true;
+        return 0;
+}
+
+static void watch_end(Watch *w)
+{
+        atomic_store(&w->done, true);
+        if (w->started)
+                pthread_join(w->thread, NULL);
+}
+
+/* --- */
+
+static int run_threads(Scheduler *scheduler, size_t n_threads, Error *err)
+{
+        Watch w = { 0 };
+
+        if (watch_start(&w, scheduler->build, err) < 0)
+                return -1;
+        if (n_threads > 1) {
+                Pool *pool = pool_new(n_threads);
+
+                for (size_t i = 0; i < n_threads; i++)
+                        pool_submit(pool, worker, scheduler);
+                pool_free(pool);
+        } else {
+                worker(scheduler);
+        }
+        watch_end(&w);
+        if (error_is_set(&scheduler->error))
+                return error_move(err, &scheduler->error);
+        for (size_t i = 0; i < scheduler->n_items; i++)
+                if (scheduler->items[i].stage->status != STAGE_DONE)
+                        return error_set(err, ERROR_INTERNAL, "the build stopped before stage '%s' was complete", scheduler->items[i].stage->label);
+        return 0;
+}
+
+static int run_pending(Build *build, BuildStage **pending, size_t n_pending, Error *err)
+{
+        Scheduler scheduler = { .build = build, .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+        size_t jobs = build->options->jobs ? build->options->jobs : cpu_count();
+        int result;
+
+        if (mount_namespace_enter(err) < 0)
+                return -1;
+        build->stop_fd = eventfd(0, EFD_CLOEXEC);
+        if (build->stop_fd < 0)
+                return error_errno(err, errno, "cannot make an event descriptor");
+        scheduler.items = NEW_ARRAY(Item, n_pending);
+        scheduler.n_items = n_pending;
+        for (size_t i = 0; i < n_pending; i++)
+                scheduler.items[i] = (Item){ .stage = pending[i], .queued = true };
+        build->scheduler = &scheduler;
+        result = run_threads(&scheduler, MIN(jobs, n_pending), err);
+        build->scheduler = NULL;
+        free(scheduler.items);
+        return result;
+}
+
+/*
+ * The probe: stages in the order of need, on this thread, as far as the cache goes. Images that are copied from come after the stages of the Dockerfile in the list,
+ * but depend on nothing, so they go first; then each stage has only earlier ones before it.
+ */
+static int probe(Build *build, BuildStage **pending, size_t *n_pending, Error *err)
+{
+        size_t n_parsed = build->parsed->n_items;
+
+        for (size_t i = 0; i < build->n_stages; i++) {
+                BuildStage *stage = build->stages[(i + n_parsed) % build->n_stages], *blocker;
+                Digest key;
+                int result;
+
+                if (!stage->needed)
+                        continue;
+                result = stage_advance(stage, true, &blocker, &key, err);
+                if (result < 0)
+                        return -1;
+                if (result == ADVANCE_DONE)
+                        stage->status = STAGE_DONE;
+                else
+                        pending[(*n_pending)++] = stage;
+        }
+        return 0;
+}
+
+int build_execute(Build *build, Error *err)
+{
+        _cleanup_free_ BuildStage **pending = NEW_ARRAY(BuildStage *, build->n_stages);
+        size_t n_pending = 0;
+
+        if (probe(build, pending, &n_pending, err) < 0)
+                return -1;
+        return n_pending ? run_pending(build, pending, n_pending, err) : 0;
+}

@@ -1,0 +1,52 @@
+/*
+ * WORKDIR: the directory is made when it is missing, with every missing parent, mode 0755, owned by USER. A layer comes of it in any case (BuildKit's rule), an
+ * empty one when nothing was missing.
+ */
+#include "base/mem.h"
+#include "build/engine.h"
+#include "fs/ids.h"
+
+static char *work_dir(const BuildStage *stage, const Work *work)
+{
+        return stem_path(&stage->stem, work->instruction->word.text);
+}
+
+int workdir_step_key(BuildStage *stage, Work *work, Error *err)
+{
+        _cleanup_(hash_freep) Hash *hash = key_begin(stage, "WORKDIR", false);
+        _cleanup_free_ char *path = work_dir(stage, work);
+
+        (void)err;
+        hash_field_str(hash, path);
+        hash_field_str(hash, stage->stem.image.config.user);
+        work->key = hash_digest(hash);
+        return 0;
+}
+
+int workdir_step_run(BuildStage *stage, Work *work, Digest *ret_diff_id, Error *err)
+{
+        _cleanup_(rootfs_freep) Rootfs *rootfs = NULL;
+        _cleanup_(dest_freep) Dest *dest = NULL;
+        _cleanup_free_ char *path = work_dir(stage, work);
+        _cleanup_ids_ Ids ids = { 0 };
+        const char *user = stage->stem.image.config.user;
+        DestDirs dirs = { .mode = 0755, .mtime_ns = clock_now_or_epoch(stage->build->epoch) };
+        DestNode *node;
+        LayerInfo info;
+
+        if (stage_mount(stage, NULL, NULL, NULL, &rootfs, err) < 0)
+                return -1;
+        if (!str_empty(user) && root_ids(rootfs_fd(rootfs), user, true, &ids, err) < 0)
+                return -1;
+        dirs.uid = ids.uid;
+        dirs.gid = ids.gid;
+        dest = dest_new(rootfs_fd(rootfs));
+        if (dest_make_dirs(dest, path, &dirs, &node, err) < 0)
+                return -1;
+        if (dest_n_changes(dest))
+                return build_write_layer(stage, work, dest, ret_diff_id, err);
+        if (layer_empty(stage->build->lease, &info, err) < 0)
+                return -1;
+        *ret_diff_id = info.diff_id;
+        return 0;
+}
