@@ -33,7 +33,7 @@ static void copy_record(CacheRecord *to, const CacheRecord *from)
 }
 
 /* Records of this build that are not committed yet. */
-static bool get_pending(Lease *lease, const Digest *key, Digest *ret_diff_id)
+static bool get_pending(Lease *lease, const Digest *key, Digest *ret_diff_id, Timestamp *ret_created)
 {
         bool found = false;
 
@@ -42,6 +42,8 @@ static bool get_pending(Lease *lease, const Digest *key, Digest *ret_diff_id)
                 found = digest_equal(&lease->records[i - 1].key, key);
                 if (found && ret_diff_id)
                         *ret_diff_id = lease->records[i - 1].diff_id;
+                if (found && ret_created)
+                        *ret_created = lease->records[i - 1].created;
         }
         pthread_mutex_unlock(&lease->mutex);
         return found;
@@ -58,30 +60,36 @@ static void touch(Lease *lease, const Digest *key, Timestamp last_used)
 }
 
 /* 1, 0 or -1. */
-static int get_row(Store *store, const Digest *key, Digest *ret_diff_id, Timestamp *ret_last_used, Error *err)
+static int get_row(Store *store, const Digest *key, Digest *ret_diff_id, Timestamp *ret_last_used, Timestamp *ret_created, Error *err)
 {
         _cleanup_db_stmt_ DbStmt *stmt = NULL;
         int r;
 
-        if (db_query(store->db, "SELECT diff_id, last_used FROM cache WHERE key = ?1", DB_ARGS(DB_DIGEST(key)), &stmt, err) < 0)
+        if (db_query(store->db, "SELECT diff_id, last_used, created FROM cache WHERE key = ?1", DB_ARGS(DB_DIGEST(key)), &stmt, err) < 0)
                 return -1;
         r = db_step(stmt, err);
         if (r > 0) {
                 *ret_diff_id = db_column_digest(stmt, 0);
                 *ret_last_used = db_column_int(stmt, 1);
+                *ret_created = db_column_int(stmt, 2);
         }
         return r;
 }
 
 int cache_get(Lease *lease, const Digest *key, Digest *ret_diff_id, Error *err)
 {
+        return cache_get_dated(lease, key, ret_diff_id, NULL, err);
+}
+
+int cache_get_dated(Lease *lease, const Digest *key, Digest *ret_diff_id, Timestamp *ret_created, Error *err)
+{
         Digest diff_id;
-        Timestamp last_used;
+        Timestamp last_used, created;
         int r;
 
-        if (get_pending(lease, key, ret_diff_id))
+        if (get_pending(lease, key, ret_diff_id, ret_created))
                 return 1;
-        r = get_row(lease->store, key, &diff_id, &last_used, err);
+        r = get_row(lease->store, key, &diff_id, &last_used, &created, err);
         if (r <= 0)
                 return r;
         if (digest_is_set(&diff_id) && lease_hold_layer(lease, &diff_id, err) < 0) {
@@ -93,6 +101,8 @@ int cache_get(Lease *lease, const Digest *key, Digest *ret_diff_id, Error *err)
         touch(lease, key, last_used);
         if (ret_diff_id)
                 *ret_diff_id = diff_id;
+        if (ret_created)
+                *ret_created = created;
         return 1;
 }
 

@@ -21,6 +21,8 @@ void cache_record_done(CacheRecord *record);
 
 /* Looks a key up; holds its layer under the lease. Returns 1 when found, 0 when not (also when its layer has gone), -1. *ret_diff_id may be NULL. */
 int cache_get(Lease *lease, const Digest *key, Digest *ret_diff_id, Error *err);
+/* The same, and when the record was made: the date of the layer in the history of an image. Both may be NULL. */
+int cache_get_dated(Lease *lease, const Digest *key, Digest *ret_diff_id, Timestamp *ret_created, Error *err);
 /* Records results. Rows are written when the lease syncs (all steps of a build in one transaction). */
 int cache_put(Lease *lease, const CacheRecord *record, Error *err);
 
