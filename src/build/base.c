@@ -18,9 +18,11 @@ static int missing(Build *build, const char *name, Error *err)
         last = strrchr(reference.path, '/');
         last = last ? last + 1 : reference.path;
         if (streq(last, "debian") || streq(last, "busybox"))
-                return error_set(err, ERROR_NOT_FOUND, "there is no image '%s' in the store: make it with 'mica bootstrap %s', or load one with 'mica load'", familiar, familiar);
+                return error_set(err, ERROR_NOT_FOUND, "there is no image '%s' in the store: make it with 'mica bootstrap %s', or load one with 'mica load'",
+                                 familiar, familiar);
         return error_set(err, ERROR_NOT_FOUND,
-                         "there is no image '%s' in the store: load it with 'mica load', import a root file system with 'mica import FILE %s', or make one with 'mica bootstrap -t %s …'",
+                         "there is no image '%s' in the store: load it with 'mica load', import a root file system with 'mica import FILE %s', or make one "
+                         "with 'mica bootstrap -t %s …'",
                          familiar, familiar, familiar);
 }
 

@@ -2,8 +2,8 @@
  * Inside of the build engine: the state of one build, its stages and the step at hand. Private to build/.
  *
  * States of a stage: WAITING (not begun, or stopped at something another stage makes) -> DONE or FAILED. stage_advance() moves a stage as far as it goes.
- * First the main thread advances every stage with `probe` set: what the cache answers is done without threads, mounts or a namespace. Only when something has to
- * run, schedule.c starts threads and advances the rest.
+ * First the main thread advances every stage with `probe` set: what the cache answers is done without threads, mounts or a namespace. Only when something has
+ * to run, schedule.c starts threads and advances the rest.
  *
  * Threads: a stage is advanced by one thread at a time. What other stages read of it (config, layers) does not change once it is DONE. The scheduler's lock
  * orders the two. Build.lock guards what all stages share.
@@ -70,7 +70,7 @@ struct BuildStage {
         char *platform;      /* --platform, expanded, or NULL */
         BuildStage *base;    /* the stage it starts from, or NULL */
         bool needed, no_cache, begun;
-        ImageConfig image;   /* of the base image */
+        ImageConfig image; /* of the base image */
         Dockerfile **triggers;
         Instruction **trigger_instructions;
         size_t n_triggers;
@@ -84,7 +84,7 @@ struct BuildStage {
         Stem stem;
         Layer *layers;
         size_t n_layers, layers_capacity;
-        Digest chain; /* unset while there are no layers */
+        Digest chain;        /* unset while there are no layers */
         BuildVertex *vertex; /* the last one */
 
         pthread_mutex_t tree_lock;
@@ -128,8 +128,8 @@ struct Build {
         unsigned n_steps, n_cached;
 
         Scheduler *scheduler; /* while threads run */
-        atomic_int stop;  /* the build was cancelled or failed: everything ends */
-        int stop_fd;      /* eventfd: readable then; -1 while nothing runs */
+        atomic_int stop;      /* the build was cancelled or failed: everything ends */
+        int stop_fd;          /* eventfd: readable then; -1 while nothing runs */
 };
 
 /* CANCELLED when the build is to stop. */
@@ -169,7 +169,7 @@ void work_free(Work *work);
 
 /* --- step_copy.c, step_run.c, step_workdir.c: 0, or -1 --- */
 int copy_step_sources(BuildStage *stage, Work *work, BuildStage **ret_blocker, Error *err); /* 1 when blocked */
-int copy_step_key(BuildStage *stage, Work *work, bool probe, Error *err);                  /* sets keys; with `probe` only what needs no mount */
+int copy_step_key(BuildStage *stage, Work *work, bool probe, Error *err);                   /* sets keys; with `probe` only what needs no mount */
 int copy_step_run(BuildStage *stage, Work *work, Digest *ret_diff_id, Error *err);
 int run_step_prepare(BuildStage *stage, Work *work, Error *err);
 int run_step_sources(BuildStage *stage, Work *work, BuildStage **ret_blocker, Error *err);

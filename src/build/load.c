@@ -183,7 +183,8 @@ int build_named_context(Build *build, const char *name, Tree **ret, Error *err)
         if (!named || str_starts(named->value, "docker-image://") || str_starts(named->value, "target:"))
                 return 0;
         if (strstr(named->value, "://"))
-                return error_set(err, ERROR_UNSUPPORTED, "the build context '%s' is '%s': give a directory, docker-image://NAME or target:STAGE", name, named->value);
+                return error_set(err, ERROR_UNSUPPORTED, "the build context '%s' is '%s': give a directory, docker-image://NAME or target:STAGE", name,
+                                 named->value);
         pthread_mutex_lock(&build->lock);
         tree = map_get(build->named, named->name);
         if (!tree) {

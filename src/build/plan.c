@@ -235,9 +235,7 @@ static int plan_bases(Build *build, Error *err)
                 if (global_scope_from(build->global, stage->parsed->from, &stage->base_name, &stage->platform, NULL, NULL, &build->diagnosis, err) < 0)
                         return -1;
                 free(stage->label);
-                stage->label = n == 1              ? xstrdup("")
-                               : stage->parsed->name ? xstrdup(stage->parsed->name)
-                                                     : xasprintf("stage-%zu", i);
+                stage->label = n == 1 ? xstrdup("") : stage->parsed->name ? xstrdup(stage->parsed->name) : xasprintf("stage-%zu", i);
                 stage->no_cache = build->options->no_cache || (stage->parsed->name && strlist_has(&build->options->no_cache_filter, stage->parsed->name));
         }
         return 0;

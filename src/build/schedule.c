@@ -1,6 +1,6 @@
 /*
- * Running what the cache does not know: a queue of stages that can go on, and threads that advance them. A stage that waits for another stage or for a step that
- * another is just doing is parked, so the number of threads is the number of jobs, whatever the graph.
+ * Running what the cache does not know: a queue of stages that can go on, and threads that advance them. A stage that waits for another stage or for a step
+ * that another is just doing is parked, so the number of threads is the number of jobs, whatever the graph.
  *
  * The first failure stops everything: running containers are killed, the error that came first is the one that is reported.
  */
@@ -226,8 +226,8 @@ static int run_pending(Build *build, BuildStage **pending, size_t n_pending, Err
 }
 
 /*
- * The probe: stages in the order of need, on this thread, as far as the cache goes. Images that are copied from come after the stages of the Dockerfile in the list,
- * but depend on nothing, so they go first; then each stage has only earlier ones before it.
+ * The probe: stages in the order of need, on this thread, as far as the cache goes. Images that are copied from come after the stages of the Dockerfile in the
+ * list, but depend on nothing, so they go first; then each stage has only earlier ones before it.
  */
 static int probe(Build *build, BuildStage **pending, size_t *n_pending, Error *err)
 {

@@ -75,7 +75,8 @@ static char *step_title(BuildStage *stage, const Step *step)
         for (char *at = shown; *at; at++)
                 if (*at == '\n')
                         *at = ' ';
-        return xasprintf("[%s%s%*u/%u] %s%s", stage->label, *stage->label ? " " : "", width, stage->counter, stage->n_counted, step->is_trigger ? "ONBUILD " : "", shown);
+        return xasprintf("[%s%s%*u/%u] %s%s", stage->label, *stage->label ? " " : "", width, stage->counter, stage->n_counted,
+                         step->is_trigger ? "ONBUILD " : "", shown);
 }
 
 static BuildVertex *step_vertex(BuildStage *stage, const Instruction *in, const char *title)
@@ -116,7 +117,8 @@ static void begin_from_image(BuildStage *stage)
         if (!streq(stage->base_name, "scratch") && stage->parsed) {
                 _cleanup_reference_ Reference reference = { 0 };
                 _cleanup_error_ Error ignored = ERROR_INIT;
-                _cleanup_free_ char *name = reference_parse_tagged(stage->base_name, &reference, &ignored) < 0 ? xstrdup(stage->base_name) : reference_text(&reference);
+                _cleanup_free_ char *name = reference_parse_tagged(stage->base_name, &reference, &ignored) < 0 ? xstrdup(stage->base_name)
+                                                                                                               : reference_text(&reference);
                 _cleanup_free_ char *title = NULL;
                 int width = snprintf(NULL, 0, "%u", stage->n_counted);
 

@@ -91,7 +91,8 @@ static int plan_word(BuildStage *stage, Work *work, Tree *tree, const char *sour
         bool unpack = add && copy->unpack != TRISTATE_FALSE;
 
         if (add && is_git(source))
-                return error_set(err, ERROR_UNSUPPORTED, "ADD cannot read the git repository '%s' yet: clone it beside the Dockerfile and COPY it, or clone it in a RUN", source);
+                return error_set(err, ERROR_UNSUPPORTED,
+                                 "ADD cannot read the git repository '%s' yet: clone it beside the Dockerfile and COPY it, or clone it in a RUN", source);
         if (add && is_url(source))
                 return download_add(stage->build, work, source, err);
         if (is_url(source))

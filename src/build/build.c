@@ -1,0 +1,149 @@
+/*
+ * One build from its options to its result.
+ */
+#include "build/build.h"
+
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "build/engine.h"
+
+void build_options_done(BuildOptions *options)
+{
+        strlist_done(&options->tags);
+        strlist_done(&options->build_args);
+        strlist_done(&options->labels);
+        strlist_done(&options->add_hosts);
+        strlist_done(&options->allow);
+        strlist_done(&options->no_cache_filter);
+}
+
+void build_result_done(BuildResult *result)
+{
+        free(result->platform);
+        strlist_done(&result->names);
+        *result = (BuildResult){ 0 };
+}
+
+static void free_tree(void *tree)
+{
+        tree_free(tree);
+}
+
+static Build *build_new(Store *store, const BuildOptions *options)
+{
+        Build *build = NEW(Build);
+
+        build->store = store;
+        build->options = options;
+        build->stop_fd = -1;
+        build->epoch = -1;
+        build->progress = progress_new(options);
+        build->named = map_new(free_tree);
+        build->results = map_new(free);
+        build->claims = map_new(NULL);
+        pthread_mutex_init(&build->lock, NULL);
+        return build;
+}
+
+static void build_free(Build *build)
+{
+        if (!build)
+                return;
+        for (size_t i = 0; i < build->n_stages; i++)
+                stage_free(build->stages[i]);
+        free(build->stages);
+        tree_free(build->context);
+        map_free(build->named);
+        file_digests_free(build->digests);
+        map_free(build->results);
+        map_free(build->claims);
+        runtime_close(build->runtime);
+        ignore_matcher_free(build->ignore);
+        strlist_done(&build->ignore_patterns);
+        global_scope_free(build->global);
+        stages_free(build->parsed);
+        dockerfile_free(build->dockerfile);
+        buf_done(&build->dockerfile_text);
+        diagnosis_done(&build->diagnosis);
+        platform_done(&build->host);
+        platform_done(&build->target);
+        free(build->host_text);
+        free(build->target_text);
+        free(build->dockerfile_name);
+        free(build->secret_dir);
+        strlist_done(&build->names);
+        progress_free(build->progress);
+        if (build->stop_fd >= 0)
+                close(build->stop_fd);
+        lease_free(build->lease);
+        pthread_mutex_destroy(&build->lock);
+        free(build);
+}
+DEFINE_CLEANUP(Build *, build_free)
+
+/* Errors that belong to lines of the Dockerfile show them. */
+static int explain(Build *build, Error *err)
+{
+        _cleanup_buf_ Buf text = BUF_INIT(BUF_MAX_DEFAULT);
+        ErrorCode code = err->code;
+        int errnum = err->errnum, status = err->status;
+
+        if (code == ERROR_CANCELLED || !build->diagnosis.n_ranges || !build->dockerfile_text.size)
+                return -1;
+        buf_putf(&text, "%s\n", error_message(err));
+        diagnosis_render(&build->diagnosis, build->dockerfile_name, build->dockerfile_text.data, build->dockerfile_text.size, &text);
+        while (text.size && text.data[text.size - 1] == '\n')
+                text.data[--text.size] = '\0';
+        error_set(err, code, "%s", buf_str(&text));
+        err->errnum = errnum;
+        err->status = status;
+        return -1;
+}
+
+/* What the build has learnt about files is worth keeping, also when it failed; a failure to keep it costs time only. */
+static void save_digests(Build *build)
+{
+        _cleanup_error_ Error ignored = ERROR_INIT;
+
+        if (build->digests && file_digests_save(build->digests, &ignored) < 0)
+                log_debug("cannot save the digests of context files: %s", error_message(&ignored));
+}
+
+/* Steps that were completed before a failure stay in the cache. */
+static void keep_finished(Build *build)
+{
+        _cleanup_error_ Error ignored = ERROR_INIT;
+
+        if (build->lease && lease_sync(build->lease, &ignored) < 0)
+                log_debug("cannot keep the finished steps of a failed build: %s", error_message(&ignored));
+}
+
+static int run_all(Build *build, BuildResult *ret, Error *err)
+{
+        if (lease_new(build->store, "build", &build->lease, err) < 0 || build_load(build, err) < 0 || build_plan(build, err) < 0)
+                return -1;
+        if (build_execute(build, err) < 0) {
+                keep_finished(build);
+                return -1;
+        }
+        if (build->context_vertex)
+                progress_done(build->progress, build->context_vertex);
+        return build_check(build, err) < 0 ? -1 : build_finish(build, ret, err);
+}
+
+int build_run(Store *store, const BuildOptions *options, BuildResult *ret, Error *err)
+{
+        _cleanup_(build_freep) Build *build = build_new(store, options);
+        BuildResult result = { 0 };
+        int done = run_all(build, &result, err);
+
+        save_digests(build);
+        if (done < 0) {
+                build_result_done(&result);
+                return explain(build, err);
+        }
+        *ret = result;
+        return 0;
+}

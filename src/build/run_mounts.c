@@ -1,0 +1,553 @@
+#include "build/run_mounts.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/child.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/sys.h"
+#include "fs/mount.h"
+#include "fs/path.h"
+
+/* BuildKit's limit for one secret. */
+#define SECRET_SIZE_MAX ((size_t)500 << 10)
+
+struct RunHeld {
+        int *fds; /* locks of cache directories */
+        size_t n_fds, fds_capacity;
+        Rootfs **roots;
+        size_t n_roots, roots_capacity;
+        StrList overlays; /* mounted by us: writable views of bind mounts */
+};
+
+void run_held_free(RunHeld *held)
+{
+        Error ignored = ERROR_INIT;
+
+        if (!held)
+                return;
+        for (size_t i = 0; i < held->overlays.n_items; i++)
+                (void)mount_detach(held->overlays.items[i], &ignored);
+        error_done(&ignored);
+        for (size_t i = 0; i < held->n_roots; i++)
+                rootfs_free(held->roots[i]);
+        for (size_t i = 0; i < held->n_fds; i++)
+                close(held->fds[i]);
+        strlist_done(&held->overlays);
+        free(held->roots);
+        free(held->fds);
+        free(held);
+}
+
+static void hold_fd(RunHeld *held, int fd)
+{
+        GROW(held->fds, held->fds_capacity, held->n_fds + 1);
+        held->fds[held->n_fds++] = fd;
+}
+
+/* --- files that no disk sees --- */
+
+static int make_secret_dir(Build *build, Error *err)
+{
+        _cleanup_free_ char *dir = build_make_dir(build, "secrets", err);
+        _cleanup_close_ int mount = -1;
+
+        if (!dir)
+                return -1;
+        mount = mount_tmpfs("mode=0700,size=64m", err);
+        if (mount < 0 || mount_attach(mount, AT_FDCWD, dir, err) < 0)
+                return -1;
+        build->secret_dir = TAKE_PTR(dir);
+        return 0;
+}
+
+char *build_secret_file(Build *build, const char *kind, const void *data, size_t size, uint32_t mode, uint32_t uid, uint32_t gid, Error *err)
+{
+        _cleanup_free_ char *path = NULL;
+        _cleanup_close_ int fd = -1;
+        int result = 0, r;
+        unsigned n;
+
+        if (!build->secret_dir) {
+                static pthread_mutex_t once = PTHREAD_MUTEX_INITIALIZER;
+
+                pthread_mutex_lock(&once);
+                if (!build->secret_dir)
+                        result = make_secret_dir(build, err);
+                pthread_mutex_unlock(&once);
+        }
+        if (result < 0)
+                return NULL;
+        pthread_mutex_lock(&build->lock);
+        n = ++build->n_dirs;
+        pthread_mutex_unlock(&build->lock);
+        path = xasprintf("%s/%s-%u", build->secret_dir, kind, n);
+        fd = sys_openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+        r = fd < 0 ? -errno : fd_write_all(fd, data, size);
+        if (r == 0 && (sys_fchownat(AT_FDCWD, path, uid, gid, 0) < 0 || sys_fchmod(fd, mode) < 0))
+                r = -errno;
+        if (r < 0) {
+                error_errno(err, r, "cannot write a temporary file for a RUN");
+                return NULL;
+        }
+        return TAKE_PTR(path);
+}
+
+/* --- what a mount reads --- */
+
+typedef struct Source {
+        BuildStage *stage;
+        Tree *tree;
+} Source;
+
+static int source_of(BuildStage *stage, const Work *work, const DfMount *mount, Source *ret, Error *err)
+{
+        *ret = (Source){ 0 };
+        if (!str_empty(mount->from) && !streq(mount->from, "scratch"))
+                return build_source(stage->build, work->instruction, mount->from, &ret->stage, &ret->tree, err);
+        if (mount->type == MOUNT_BIND && str_empty(mount->from))
+                return build_context(stage->build, &ret->tree, err);
+        return 0;
+}
+
+static char *target_of(const BuildStage *stage, const DfMount *mount)
+{
+        char *path = stem_path(&stage->stem, mount->target ? mount->target : "");
+        size_t size = strlen(path);
+
+        if (size > 1 && path[size - 1] == '/')
+                path[size - 1] = '\0';
+        return path;
+}
+
+/* A context is mounted as a layer made of what is read from it: what .dockerignore hides is not there, owners are 0:0, and nothing changes meanwhile. */
+static int snapshot_plan(BuildStage *stage, Tree *tree, const DfMount *mount, CopyPlan *plan, Error *err)
+{
+        *plan = (CopyPlan){ .destination = xstrdup("/source"), .epoch = stage->build->epoch };
+        plan->tmp = lease_tmp_path(stage->build->lease, err);
+        if (!plan->tmp)
+                return -1;
+        return copy_plan_add_source(plan, tree, str_empty(mount->source) ? "/" : mount->source, false, false, err);
+}
+
+static int snapshot_key(BuildStage *stage, CopyPlan *plan, Digest *ret, Error *err)
+{
+        _cleanup_(hash_freep) Hash *hash = key_begin(stage, "context snapshot", true);
+
+        if (copy_plan_hash(plan, hash, NULL, NULL, err) < 0)
+                return -1;
+        *ret = hash_digest(hash);
+        return 0;
+}
+
+int run_mounts_hash(BuildStage *stage, Work *work, Hash *hash, Error *err)
+{
+        const RunInstruction *run = &work->instruction->run;
+
+        hash_field_u64(hash, run->n_mounts);
+        for (size_t i = 0; i < run->n_mounts; i++) {
+                const DfMount *mount = &run->mounts[i];
+                _cleanup_free_ char *target = target_of(stage, mount);
+                Source source;
+
+                hash_field_u64(hash, mount->type);
+                if (mount->type == MOUNT_SECRET || mount->type == MOUNT_SSH) {
+                        hash_field_str(hash, mount->target ? target : NULL);
+                        hash_field_str(hash, mount->env);
+                        hash_field_str(hash, mount->id ? mount->id : mount->source);
+                        continue;
+                }
+                hash_field_str(hash, target);
+                hash_field_u64(hash, (uint64_t)mount->read_only);
+                hash_field_u64(hash, mount->type == MOUNT_TMPFS ? mount->size : 0);
+                if (mount->type == MOUNT_TMPFS)
+                        continue;
+                if (source_of(stage, work, mount, &source, err) < 0)
+                        return -1;
+                if (source.stage) {
+                        hash_field_str(hash, mount->source);
+                        hash_field_digest(hash, &source.stage->chain);
+                } else if (source.tree) {
+                        _cleanup_(copy_plan_done) CopyPlan plan = { 0 };
+                        Digest key;
+
+                        if (snapshot_plan(stage, source.tree, mount, &plan, err) < 0 || snapshot_key(stage, &plan, &key, err) < 0)
+                                return -1;
+                        hash_field_digest(hash, &key);
+                }
+        }
+        return 0;
+}
+
+/* --- bind --- */
+
+static int make_snapshot(BuildStage *stage, Work *work, CopyPlan *plan, const Digest *key, Digest *ret, Error *err)
+{
+        static const CopyOwner owner = { 0 };
+        _cleanup_(dest_freep) Dest *dest = dest_new(-1);
+        CacheRecord record = {
+                .key = *key, .description = (char *)"[internal] build context", .kind = (char *)"source.local", .created = clock_now(), .n_used = 1
+        };
+        LayerInfo info;
+
+        if (copy_plan_apply(plan, dest, &owner, clock_now(), err) < 0)
+                return -1;
+        if (!dest_n_changes(dest)) {
+                if (layer_empty(stage->build->lease, &info, err) < 0)
+                        return -1;
+                *ret = info.diff_id;
+        } else if (build_write_layer(stage, work, dest, ret, err) < 0) {
+                return -1;
+        }
+        record.diff_id = *ret;
+        record.last_used = record.created;
+        return cache_put(stage->build->lease, &record, err);
+}
+
+/* Mounts what a bind mount reads from a context. *ret_path is its absolute path. */
+static int mount_snapshot(BuildStage *stage, Work *work, Tree *tree, const DfMount *mount, RunHeld *held, char **ret_path, Error *err)
+{
+        _cleanup_(copy_plan_done) CopyPlan plan = { 0 };
+        _cleanup_free_ char *target = build_make_dir(stage->build, "bind", err);
+        RootfsOptions options = { .target = target };
+        Digest key, diff_id;
+        Rootfs *rootfs;
+        int found;
+
+        if (!target || snapshot_plan(stage, tree, mount, &plan, err) < 0 || snapshot_key(stage, &plan, &key, err) < 0)
+                return -1;
+        found = cache_get(stage->build->lease, &key, &diff_id, err);
+        if (found < 0 || (!found && make_snapshot(stage, work, &plan, &key, &diff_id, err) < 0))
+                return -1;
+        if (rootfs_mount(stage->build->lease, &diff_id, 1, &options, &rootfs, err) < 0)
+                return -1;
+        GROW(held->roots, held->roots_capacity, held->n_roots + 1);
+        held->roots[held->n_roots++] = rootfs;
+        *ret_path = xasprintf("%s/source", target);
+        return 0;
+}
+
+static int stage_path(BuildStage *source, const DfMount *mount, char **ret_path, Error *err)
+{
+        TreeNode *node;
+        Tree *tree;
+        int found;
+
+        if (stage_tree(source, &tree, err) < 0)
+                return -1;
+        found = tree_find(tree, str_empty(mount->source) ? "/" : mount->source, true, &node, err);
+        if (found <= 0)
+                return found < 0 ? -1 : error_set(err, ERROR_NOT_FOUND, "\"%s\": not found in the %s", mount->source, tree_name(tree));
+        {
+                _cleanup_free_ char *path = tree_node_path(node);
+
+                *ret_path = xasprintf("%s%s%s", stage_root(source), *path ? "/" : "", path);
+        }
+        return 0;
+}
+
+/* Writes go to a directory of the step's own and are thrown away. */
+static int make_writable(Build *build, RunHeld *held, char **path, Error *err)
+{
+        _cleanup_free_ char *upper = build_make_dir(build, "upper", err), *work = upper ? build_make_dir(build, "work", err) : NULL;
+        char *target = work ? build_make_dir(build, "bind", err) : NULL;
+        const char *lower = *path;
+        OverlaySpec spec = { .lower = &lower, .n_lower = 1, .upper = upper, .work = work, .is_volatile = true };
+        _cleanup_close_ int fd = -1;
+        struct stat st;
+
+        if (!target)
+                return -1;
+        if (stat(*path, &st) == 0 && (sys_fchownat(AT_FDCWD, upper, st.st_uid, st.st_gid, 0) < 0 || sys_fchmodat(AT_FDCWD, upper, st.st_mode & 07777) < 0)) {
+                free(target);
+                return error_errno(err, errno, "cannot prepare '%s'", upper);
+        }
+        fd = mount_overlay(&spec, err);
+        if (fd < 0 || mount_attach(fd, AT_FDCWD, target, err) < 0) {
+                free(target);
+                return -1;
+        }
+        strlist_add(&held->overlays, target);
+        free(*path);
+        *path = target;
+        return 0;
+}
+
+/* A single file that may be written is a copy. */
+static int make_file_writable(Build *build, char **path, Error *err)
+{
+        _cleanup_free_ char *dir = build_make_dir(build, "file", err);
+        _cleanup_close_ int in = -1, out = -1;
+        char *copy;
+        struct stat st;
+        int r;
+
+        if (!dir)
+                return -1;
+        copy = xasprintf("%s/file", dir);
+        in = open(*path, O_RDONLY | O_CLOEXEC);
+        out = in < 0 || fstat(in, &st) < 0 ? -1 : sys_openat(AT_FDCWD, copy, O_WRONLY | O_CREAT | O_EXCL, 0600);
+        r = out < 0 ? -errno : fd_copy(in, 0, out, (uint64_t)st.st_size);
+        if (r == 0 && (sys_fchownat(AT_FDCWD, copy, st.st_uid, st.st_gid, 0) < 0 || sys_fchmod(out, st.st_mode & 07777) < 0))
+                r = -errno;
+        if (r < 0) {
+                error_errno(err, r, "cannot copy '%s'", *path);
+                free(copy);
+                return -1;
+        }
+        free(*path);
+        *path = copy;
+        return 0;
+}
+
+typedef struct Prepare {
+        BuildStage *stage;
+        Work *work;
+        RunSpec *spec;
+        Stubs *stubs;
+        RunHeld *held;
+} Prepare;
+
+static int prepare_bind(Prepare *p, const DfMount *mount, Error *err)
+{
+        _cleanup_free_ char *target = target_of(p->stage, mount), *path = NULL;
+        Build *build = p->stage->build;
+        struct stat st;
+        Source source;
+
+        if (source_of(p->stage, p->work, mount, &source, err) < 0)
+                return -1;
+        if (source.stage ? stage_path(source.stage, mount, &path, err) < 0 : mount_snapshot(p->stage, p->work, source.tree, mount, p->held, &path, err) < 0)
+                return -1;
+        if (stat(path, &st) < 0) {
+                /* An empty context makes no directory in its layer. */
+                free(path);
+                path = build_make_dir(build, "empty", err);
+                if (!path || stat(path, &st) < 0)
+                        return -1;
+        }
+        if (!mount->read_only && (S_ISDIR(st.st_mode) ? make_writable(build, p->held, &path, err) < 0 : make_file_writable(build, &path, err) < 0))
+                return -1;
+        if (stubs_add(p->stubs, target, S_ISDIR(st.st_mode), err) < 0)
+                return -1;
+        run_spec_add_bind(p->spec, path, target, mount->read_only);
+        return 0;
+}
+
+/* --- cache --- */
+
+static bool is_empty_dir(const char *path)
+{
+        DIR *dir = opendir(path);
+        struct dirent *entry = NULL;
+
+        while (dir && (entry = readdir(dir)) && (streq(entry->d_name, ".") || streq(entry->d_name, "..")))
+                ;
+        if (dir)
+                closedir(dir);
+        return dir && !entry;
+}
+
+static int seed_cache(Prepare *p, const DfMount *mount, const char *path, Error *err)
+{
+        _cleanup_free_ char *from = NULL, *content = NULL;
+        Source source;
+
+        if (str_empty(mount->from) || streq(mount->from, "scratch") || !is_empty_dir(path))
+                return 0;
+        if (source_of(p->stage, p->work, mount, &source, err) < 0)
+                return -1;
+        if (!source.stage)
+                return 0;
+        if (stage_path(source.stage, mount, &from, err) < 0)
+                return -1;
+        content = xasprintf("%s/.", from);
+        return child_run((char *[]){ (char *)"cp", (char *)"-a", (char *)"--", content, (char *)path, NULL }, NULL, err) < 0
+                       ? error_wrap(err, "cannot fill the cache mount '%s'", mount->target)
+                       : 0;
+}
+
+static int prepare_cache(Prepare *p, const DfMount *mount, Error *err)
+{
+        _cleanup_free_ char *target = target_of(p->stage, mount), *path = NULL, *id = NULL;
+        /* A private one is not shared at the same time: whoever comes second waits. */
+        bool exclusive = mount->sharing == SHARING_LOCKED || mount->sharing == SHARING_PRIVATE;
+        uint32_t mode = mount->has_mode ? mount->mode : 0755, uid = mount->has_uid ? mount->uid : 0, gid = mount->has_gid ? mount->gid : 0;
+        int fd;
+
+        id = mount->id ? xstrdup(mount->id) : xstrdup(target);
+        if (!str_empty(mount->from) && !streq(mount->from, "scratch")) {
+                char *seeded = xasprintf("%s\n%s\n%s", id, mount->from, mount->source ? mount->source : "");
+
+                free(id);
+                id = seeded;
+        }
+        fd = cache_mount_open(p->stage->build->store, id, exclusive, mode, uid, gid, &path, err);
+        if (fd < 0)
+                return error_wrap(err, "cannot open the cache mount '%s'", mount->id ? mount->id : target);
+        hold_fd(p->held, fd);
+        if (seed_cache(p, mount, path, err) < 0 || stubs_add(p->stubs, target, true, err) < 0)
+                return -1;
+        run_spec_add_bind(p->spec, path, target, mount->read_only);
+        return 0;
+}
+
+/* --- tmpfs --- */
+
+static int prepare_tmpfs(Prepare *p, const DfMount *mount, Error *err)
+{
+        _cleanup_free_ char *target = target_of(p->stage, mount);
+        RunMount *added;
+
+        if (stubs_add(p->stubs, target, true, err) < 0)
+                return -1;
+        added = run_spec_add_mount(p->spec, "tmpfs", "tmpfs", target);
+        strlist_add(&added->options, "nosuid");
+        if (mount->size)
+                strlist_addf(&added->options, "size=%llu", (unsigned long long)mount->size);
+        return 0;
+}
+
+/* --- secret --- */
+
+/* The value of a secret: 1, 0 when it was not given. */
+static int find_secret(const Build *build, const char *id, Buf *value, Error *err)
+{
+        for (size_t i = 0; i < build->options->n_secrets; i++) {
+                const BuildSecret *secret = &build->options->secrets[i];
+                const char *env = secret->env ? getenv(secret->env) : !secret->file ? getenv(secret->id) : NULL;
+                int r;
+
+                if (!streq(secret->id, id))
+                        continue;
+                if (env) {
+                        if (buf_add(value, env, strlen(env)) < 0)
+                                return error_set(err, ERROR_LIMIT, "the secret '%s' is larger than %zu KiB", id, SECRET_SIZE_MAX >> 10);
+                        return 1;
+                }
+                if (secret->env && !secret->file)
+                        return error_set(err, ERROR_NOT_FOUND, "the secret '%s' is to come from the variable '%s', which is not set", id, secret->env);
+                r = file_read(AT_FDCWD, secret->file ? secret->file : secret->id, value);
+                if (r == -EFBIG)
+                        return error_set(err, ERROR_LIMIT, "the secret '%s' is larger than %zu KiB", id, SECRET_SIZE_MAX >> 10);
+                if (r < 0)
+                        return error_errno(err, r, "cannot read the secret '%s' from '%s'", id, secret->file ? secret->file : secret->id);
+                return 1;
+        }
+        return 0;
+}
+
+static const char *base_name(const char *path)
+{
+        const char *slash = strrchr(path, '/');
+
+        return slash ? slash + 1 : path;
+}
+
+static int prepare_secret(Prepare *p, const DfMount *mount, Error *err)
+{
+        const char *id = mount->id ? mount->id : mount->source ? mount->source : mount->target ? base_name(mount->target) : "";
+        _cleanup_free_ char *target = NULL, *path = NULL;
+        _cleanup_buf_ Buf value = BUF_INIT(SECRET_SIZE_MAX);
+        int found = find_secret(p->stage->build, id, &value, err);
+
+        if (found < 0)
+                return -1;
+        if (!found) {
+                if (mount->required)
+                        return error_set(err, ERROR_NOT_FOUND, "secret %s: not found: give it with --secret id=%s,src=FILE or id=%s,env=VARIABLE", id, id, id);
+                return 0;
+        }
+        if (mount->env) {
+                strlist_env_set(&p->spec->env, *mount->env ? mount->env : id, buf_str(&value));
+                if (!mount->target) {
+                        explicit_bzero(value.data, value.size);
+                        return 0;
+                }
+        }
+        target = mount->target ? target_of(p->stage, mount) : xasprintf("/run/secrets/%s", base_name(id));
+        path = build_secret_file(p->stage->build, "secret", value.data, value.size, mount->has_mode ? mount->mode : 0400, mount->has_uid ? mount->uid : 0,
+                                 mount->has_gid ? mount->gid : 0, err);
+        if (value.data)
+                explicit_bzero(value.data, value.size);
+        if (!path || stubs_add(p->stubs, target, false, err) < 0)
+                return -1;
+        run_spec_add_bind(p->spec, path, target, true);
+        return 0;
+}
+
+/* --- ssh --- */
+
+static const char *agent_socket(const Build *build, const char *id)
+{
+        for (size_t i = 0; i < build->options->n_ssh; i++)
+                if (streq(build->options->ssh[i].id, id))
+                        return build->options->ssh[i].socket ? build->options->ssh[i].socket : getenv("SSH_AUTH_SOCK");
+        return NULL;
+}
+
+static int prepare_ssh(Prepare *p, const DfMount *mount, size_t number, Error *err)
+{
+        const char *id = str_empty(mount->id) ? "default" : mount->id;
+        const char *socket = agent_socket(p->stage->build, id);
+        _cleanup_free_ char *target = mount->target ? target_of(p->stage, mount) : xasprintf("/run/buildkit/ssh_agent.%zu", number);
+        struct stat st;
+
+        if (str_empty(socket)) {
+                if (mount->required)
+                        return error_set(err, ERROR_NOT_FOUND, "no SSH agent '%s' is forwarded: start ssh-agent and give --ssh %s", id, id);
+                return 0;
+        }
+        if (stat(socket, &st) < 0 || !S_ISSOCK(st.st_mode))
+                return error_set(err, ERROR_NOT_FOUND, "the SSH agent's socket '%s' is not there: is ssh-agent running?", socket);
+        if (stubs_add(p->stubs, target, false, err) < 0)
+                return -1;
+        run_spec_add_bind(p->spec, socket, target, false);
+        if (!strlist_env_get(&p->spec->env, "SSH_AUTH_SOCK"))
+                strlist_env_set(&p->spec->env, "SSH_AUTH_SOCK", target);
+        return 0;
+}
+
+/* --- */
+
+static int prepare_one(Prepare *p, const DfMount *mount, size_t number, Error *err)
+{
+        switch (mount->type) {
+        case MOUNT_BIND:
+                return prepare_bind(p, mount, err);
+        case MOUNT_CACHE:
+                return prepare_cache(p, mount, err);
+        case MOUNT_TMPFS:
+                return prepare_tmpfs(p, mount, err);
+        case MOUNT_SECRET:
+                return prepare_secret(p, mount, err);
+        case MOUNT_SSH:
+                return prepare_ssh(p, mount, number, err);
+        }
+        return error_set(err, ERROR_INTERNAL, "unknown kind of mount");
+}
+
+int run_mounts_prepare(BuildStage *stage, Work *work, RunSpec *spec, Stubs *stubs, RunHeld **ret, Error *err)
+{
+        _cleanup_(run_held_freep) RunHeld *held = NEW(RunHeld);
+        Prepare p = { .stage = stage, .work = work, .spec = spec, .stubs = stubs, .held = held };
+        const RunInstruction *run = &work->instruction->run;
+
+        for (size_t i = 0; i < run->n_mounts; i++) {
+                if (run->mounts[i].type != MOUNT_SECRET && run->mounts[i].type != MOUNT_SSH) {
+                        _cleanup_free_ char *target = target_of(stage, &run->mounts[i]);
+
+                        if (streq(target, "/"))
+                                return error_set(err, ERROR_INVALID, "invalid mount target \"/\"");
+                }
+                if (prepare_one(&p, &run->mounts[i], i, err) < 0)
+                        return -1;
+        }
+        *ret = TAKE_PTR(held);
+        return 0;
+}

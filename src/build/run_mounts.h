@@ -1,0 +1,24 @@
+/*
+ * RUN --mount: what each kind brings into the container, and what it adds to the step's key.
+ */
+#pragma once
+
+#include "build/engine.h"
+#include "build/stubs.h"
+
+/* What lives as long as the RUN: cache directories that are locked, mounted sources. */
+typedef struct RunHeld RunHeld;
+
+/* Adds what the mounts decide to the key: kinds, targets, options, and the content of what they read. Never ids of caches, secrets, or their values. */
+int run_mounts_hash(BuildStage *stage, Work *work, Hash *hash, Error *err);
+
+/*
+ * Prepares all mounts: adds them to the spec, their variables to its environment, their mount points to `stubs`. NOT_FOUND for a required secret that is not
+ * given.
+ */
+int run_mounts_prepare(BuildStage *stage, Work *work, RunSpec *spec, Stubs *stubs, RunHeld **ret, Error *err);
+void run_held_free(RunHeld *held);
+DEFINE_CLEANUP(RunHeld *, run_held_free)
+
+/* A small file that no disk ever sees (a tmpfs in the build's own mount namespace). Its absolute path, new string. */
+char *build_secret_file(Build *build, const char *kind, const void *data, size_t size, uint32_t mode, uint32_t uid, uint32_t gid, Error *err);
