@@ -113,7 +113,7 @@ static int walk_follow(Walk *walk, const char *target)
                 return -ELOOP;
         if (strlen(target) + strlen(walk->at) > PATH_BYTES_MAX)
                 return -ENAMETOOLONG;
-        rest = xasprintf("%s/%s", target, walk->at);
+        rest = *walk->at ? xasprintf("%s/%s", target, walk->at) : xstrdup(target); /* a slash at the end would ask for a directory */
         free(walk->rest);
         walk->rest = rest;
         walk->at = rest;
