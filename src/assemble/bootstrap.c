@@ -47,8 +47,19 @@ typedef struct Variant {
 } Variant;
 
 static const Variant variants[] = {
-        { .name = "full", .mmdebstrap = "minbase", .packages = "iproute2,iputils-ping", .customize_hook = hook_slim, .whole_system = true, .cmd = "bash" },
-        { .name = "slim", .mmdebstrap = "minbase", .customize_hook = hook_slim, .whole_system = true, .slim = true, .cmd = "bash" },
+        { .name = "full",
+          .mmdebstrap = "minbase",
+          .packages = "usr-is-merged,iproute2,iputils-ping",
+          .customize_hook = hook_slim,
+          .whole_system = true,
+          .cmd = "bash" },
+        { .name = "slim",
+          .mmdebstrap = "minbase",
+          .packages = "usr-is-merged",
+          .customize_hook = hook_slim,
+          .whole_system = true,
+          .slim = true,
+          .cmd = "bash" },
         { .name = "distroless",
           .mmdebstrap = "extract",
           .packages = "base-files,netbase,tzdata,media-types,ca-certificates,libc6",
@@ -151,7 +162,7 @@ static int check_packages(const StrList *packages, Error *err)
 static int add_hook(StrList *argv, Lease *lease, const char *option, const char *script, Error *err)
 {
         const char *directory = lease_tmp_path(lease, err);
-        _cleanup_free_ char *name = xasprintf("%s.sh", option + strspn(option, "-"));
+        _cleanup_free_ char *name = xasprintf("hook-%zu.sh", argv->n_items);
         int r;
 
         if (!directory)
@@ -183,7 +194,8 @@ static int make_argv(const Plan *plan, const BootstrapOptions *options, Lease *l
         if (!variant->whole_system) /* the hook removes apt's files, which the clean-up of apt would miss */
                 strlist_add(argv, "--skip=cleanup/apt,cleanup/mmdebstrap,cleanup/reproducible");
         strlist_add(argv, "--skip=output/dev");
-        if (add_hook(argv, lease, "--setup-hook", variant->setup_hook, err) < 0 || add_hook(argv, lease, "--extract-hook", variant->extract_hook, err) < 0 ||
+        if (add_hook(argv, lease, "--setup-hook", hook_merged_usr, err) < 0 || add_hook(argv, lease, "--setup-hook", variant->setup_hook, err) < 0 ||
+            add_hook(argv, lease, "--extract-hook", variant->extract_hook, err) < 0 ||
             add_hook(argv, lease, "--customize-hook", variant->customize_hook, err) < 0)
                 return -1;
         strlist_add(argv, plan->suite->name);
@@ -232,7 +244,8 @@ static void take_line(Output *output)
         const char *line = buf_str(&output->line), *text;
 
         if ((text = str_after(line, "I: "))) {
-                if (output->options->progress)
+                /* Steps only ("downloading packages with apt..."), not remarks on mmdebstrap's own doings. */
+                if (output->options->progress && str_ends(text, "...") && !strchr(text, '/'))
                         output->options->progress(output->options->user, text);
         } else if (str_starts(line, "E: ") || str_starts(line, "W: ")) {
                 if (output->errors.size + output->line.size + 1 > KEPT_ERRORS)

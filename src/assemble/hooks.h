@@ -3,6 +3,7 @@
  */
 #pragma once
 
+extern const char hook_merged_usr[];
 extern const char hook_slim[];
 extern const char hook_distroless_setup[];
 extern const char hook_distroless_finish[];

@@ -1,8 +1,6 @@
 /*
  * mica bootstrap: base images from Debian's archive.
  */
-#include <stdlib.h>
-
 #include "assemble/bootstrap.h"
 #include "base/mem.h"
 #include "cli/command_list.h"
@@ -31,21 +29,6 @@ static void show_progress(void *user, const char *line)
         fprintf(stderr, " => %s\n", line);
 }
 
-/* SOURCE_DATE_EPOCH, or -1. */
-static int read_epoch(int64_t *ret, Error *err)
-{
-        const char *text = getenv("SOURCE_DATE_EPOCH");
-        uint64_t value;
-
-        *ret = -1;
-        if (str_empty(text))
-                return 0;
-        if (str_to_u64(text, &value) < 0 || value > INT64_MAX / NSEC_PER_SEC)
-                return error_set(err, ERROR_INVALID, "SOURCE_DATE_EPOCH must be a number of seconds, not '%s'", text);
-        *ret = (int64_t)value;
-        return 0;
-}
-
 static int run_bootstrap(Cli *cli, const void *data, const StrList *args, Error *err)
 {
         const BootstrapFlags *flags = data;
@@ -62,7 +45,8 @@ static int run_bootstrap(Cli *cli, const void *data, const StrList *args, Error 
         options.tags = flags->tags;
         options.progress = flags->quiet ? NULL : show_progress;
         options.cancel = interrupt_flag();
-        if (read_epoch(&options.epoch, err) < 0 || bootstrap_describe(options.source, options.variant, &what, err) < 0 || cli_store(cli, &store, err) < 0)
+        if (cli_source_date_epoch(&options.epoch, err) < 0 || bootstrap_describe(options.source, options.variant, &what, err) < 0 ||
+            cli_store(cli, &store, err) < 0)
                 return -1;
         if (!flags->quiet)
                 fprintf(stderr, "Making %s from Debian's archive\n", what);

@@ -12,10 +12,8 @@
 
 /* Sorted by name. A command with several names has one row for each. */
 const CommandEntry command_entries[] = {
-        { "completion", &command_completion },
-        { "generate-docs", &command_generate_docs, ENTRY_HIDDEN },
-        { "help", &command_help, ENTRY_HIDDEN },
-        { "version", &command_version, ENTRY_COMMON },
+        { "bootstrap", &command_bootstrap },     { "completion", &command_completion },         { "generate-docs", &command_generate_docs, ENTRY_HIDDEN },
+        { "help", &command_help, ENTRY_HIDDEN }, { "version", &command_version, ENTRY_COMMON },
 };
 const size_t n_command_entries = ARRAY_LEN(command_entries);
 

@@ -2,14 +2,7 @@
 set -eu
 root=$1
 
-# Packages are extracted, not installed, so the merged /usr is made by hand.
-mkdir -p "$root/usr/bin" "$root/usr/sbin" "$root/usr/lib" "$root/var/lib/dpkg/info"
-for dir in bin sbin lib; do
-    [ -e "$root/$dir" ] || ln -s "usr/$dir" "$root/$dir"
-done
-case $(dpkg --print-architecture) in
-amd64) mkdir -p "$root/usr/lib64" && { [ -e "$root/lib64" ] || ln -s usr/lib64 "$root/lib64"; } ;;
-esac
+mkdir -p "$root/var/lib/dpkg/info"
 
 # For apt, what a running program does not need is there already: shells, package managers and tools for maintainers.
 architecture=$(dpkg --print-architecture)

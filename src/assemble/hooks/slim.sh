@@ -8,6 +8,7 @@ rm -f "$root/etc/dpkg/dpkg.cfg.d/99mmdebstrap" "$root/etc/apt/apt.conf.d/99mmdeb
 rm -rf "$root/var/lib/apt/lists"/* "$root/var/cache/apt"/*.bin "$root/var/cache/apt/archives"/*.deb
 rm -rf "$root/var/cache/debconf"/*-old "$root/var/lib/dpkg"/*-old "$root/var/cache/ldconfig/aux-cache"
 find "$root/var/log" -type f -delete
+rm -f "$root/etc/apt/preferences.d/usrmerge"
 rm -rf "$root/tmp"/* "$root/run"/*
 
 # Services must not start in a container that is being built.
