@@ -247,7 +247,7 @@ static void take_line(Output *output)
                 /* Steps only ("downloading packages with apt..."), not remarks on mmdebstrap's own doings. */
                 if (output->options->progress && str_ends(text, "...") && !strchr(text, '/'))
                         output->options->progress(output->options->user, text);
-        } else if (str_starts(line, "E: ") || str_starts(line, "W: ")) {
+        } else if (str_starts(line, "E: ")) {
                 if (output->errors.size + output->line.size + 1 > KEPT_ERRORS)
                         buf_reset(&output->errors);
                 if (buf_adds(&output->errors, line) < 0 || buf_addc(&output->errors, '\n') < 0)
