@@ -35,7 +35,7 @@ static void drop_component(Buf *out)
         out->data[n] = '\0';
 }
 
-int path_clean(const char *path, Buf *out, Error *err)
+int path_clean_to(const char *path, Buf *out, Error *err)
 {
         buf_reset(out);
         buf_puts(out, "");
@@ -68,7 +68,7 @@ int tar_path_clean(const char *path, char **ret, Error *err)
 {
         _cleanup_buf_ Buf out = BUF_INIT(TAR_PATH_MAX + 1);
 
-        if (path_clean(path, &out, err) < 0)
+        if (path_clean_to(path, &out, err) < 0)
                 return -1;
         *ret = buf_detach(&out);
         return 0;

@@ -340,7 +340,7 @@ static int read_target(TarReader *r, const TarHeader *h, TarEntry *entry, Error 
                 buf_reset(&r->link);
                 buf_puts(&r->link, link);
         } else {
-                if (path_clean(link, &r->link, err) < 0)
+                if (path_clean_to(link, &r->link, err) < 0)
                         return error_wrap(err, "hard link target");
                 if (!r->link.size)
                         return error_set(err, ERROR_INVALID, "it is a hard link to the root directory");
@@ -390,7 +390,7 @@ static int begin_member(TarReader *r, const TarHeader *h, const char *name, Erro
 
         if (++r->n_entries > TAR_ENTRIES_MAX)
                 return error_set(err, ERROR_LIMIT, "the archive has more than %" PRIu64 " members", TAR_ENTRIES_MAX);
-        if (read_type(h, name, &entry.type, err) < 0 || path_clean(name, &r->path, err) < 0)
+        if (read_type(h, name, &entry.type, err) < 0 || path_clean_to(name, &r->path, err) < 0)
                 return -1;
         if (read_size(h, &entry.size, err) < 0 || read_ids(r, h, &entry, err) < 0 || read_mtime(r, h, &entry, err) < 0 || read_device(h, &entry, err) < 0)
                 return -1;
