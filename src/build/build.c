@@ -28,7 +28,7 @@ void build_result_done(BuildResult *result)
 
 static void free_tree(void *tree)
 {
-        tree_free(tree);
+        source_tree_free(tree);
 }
 
 static Build *build_new(Store *store, const BuildOptions *options)
@@ -54,7 +54,7 @@ static void build_free(Build *build)
         for (size_t i = 0; i < build->n_stages; i++)
                 stage_free(build->stages[i]);
         free(build->stages);
-        tree_free(build->context);
+        source_tree_free(build->context);
         map_free(build->named);
         file_digests_free(build->digests);
         map_free(build->results);
@@ -128,8 +128,6 @@ static int run_all(Build *build, BuildResult *ret, Error *err)
                 keep_finished(build);
                 return -1;
         }
-        if (build->context_vertex)
-                progress_done(build->progress, build->context_vertex);
         return build_check(build, err) < 0 ? -1 : build_finish(build, ret, err);
 }
 

@@ -72,16 +72,16 @@ static char *clean_source(const char *source)
 }
 
 /* What is named directly is followed when it is a symbolic link. */
-static int add_node(CopyPlan *plan, Tree *tree, const char *path, bool unpack, bool must_exist, CopyItem **ret, Error *err)
+static int add_node(CopyPlan *plan, SourceTree *tree, const char *path, bool unpack, bool must_exist, CopyItem **ret, Error *err)
 {
         TreeNode *node;
-        int found = tree_find(tree, path, true, &node, err);
+        int found = source_tree_find(tree, path, true, &node, err);
         CopyItem *item;
 
         if (found < 0)
                 return -1;
         if (!found)
-                return must_exist ? error_set(err, ERROR_NOT_FOUND, "\"/%s\": not found in the %s", path, tree_name(tree)) : 0;
+                return must_exist ? error_set(err, ERROR_NOT_FOUND, "\"/%s\": not found in the %s", path, source_tree_name(tree)) : 0;
         item = add_item(plan, COPY_NODE, base_name(path));
         item->tree = tree;
         item->node = node;
@@ -96,7 +96,7 @@ typedef struct Matches {
 } Matches;
 
 /* Paths below `node` that match `pattern` component by component; symbolic links are not entered. */
-static int match_below(Tree *tree, TreeNode *node, const char *prefix, const char *pattern, StrList *paths, Error *err)
+static int match_below(SourceTree *tree, TreeNode *node, const char *prefix, const char *pattern, StrList *paths, Error *err)
 {
         size_t size = strcspn(pattern, "/");
         _cleanup_free_ char *component = xstrndup(pattern, size);
@@ -104,7 +104,7 @@ static int match_below(Tree *tree, TreeNode *node, const char *prefix, const cha
 
         if (!S_ISDIR(node->mode))
                 return 0;
-        if (tree_load(tree, node, err) < 0)
+        if (source_tree_load(tree, node, err) < 0)
                 return -1;
         for (size_t i = 0; i < node->n_children; i++) {
                 TreeNode *child = node->children[i];
@@ -125,7 +125,7 @@ static int match_below(Tree *tree, TreeNode *node, const char *prefix, const cha
 }
 
 /* Resolves wildcards: the part before the first component with one is followed, the rest is matched. Without wildcards the path itself. */
-static int expand_wildcards(Tree *tree, const char *path, StrList *paths, Error *err)
+static int expand_wildcards(SourceTree *tree, const char *path, StrList *paths, Error *err)
 {
         const char *at = path;
         size_t fixed = 0;
@@ -146,13 +146,13 @@ static int expand_wildcards(Tree *tree, const char *path, StrList *paths, Error 
         {
                 _cleanup_free_ char *prefix = xstrndup(path, fixed ? fixed - 1 : 0);
                 TreeNode *node;
-                int found = tree_find(tree, prefix, true, &node, err);
+                int found = source_tree_find(tree, prefix, true, &node, err);
 
                 return found > 0 ? match_below(tree, node, prefix, at, paths, err) : found;
         }
 }
 
-static int add_parents(CopyPlan *plan, Tree *tree, const char *source, Error *err)
+static int add_parents(CopyPlan *plan, SourceTree *tree, const char *source, Error *err)
 {
         const char *pivot = strstr(source, "/./");
         _cleanup_free_ char *parent_text = pivot ? xstrndup(source, (size_t)(pivot - source)) : xstrdup("");
@@ -175,10 +175,10 @@ static int add_parents(CopyPlan *plan, Tree *tree, const char *source, Error *er
                 if (!wild) {
                         _cleanup_free_ char *required = *parent ? xasprintf("%s/%s", parent, pattern) : xstrdup(pattern);
                         TreeNode *node;
-                        int found = tree_find(tree, required, false, &node, err);
+                        int found = source_tree_find(tree, required, false, &node, err);
 
                         if (found <= 0)
-                                return found < 0 ? -1 : error_set(err, ERROR_NOT_FOUND, "\"/%s\": not found in the %s", required, tree_name(tree));
+                                return found < 0 ? -1 : error_set(err, ERROR_NOT_FOUND, "\"/%s\": not found in the %s", required, source_tree_name(tree));
                 }
                 strlist_add(&patterns, pattern);
                 if (ignore_matcher_new(&item->include, &patterns, err) < 0)
@@ -187,7 +187,7 @@ static int add_parents(CopyPlan *plan, Tree *tree, const char *source, Error *er
         return 0;
 }
 
-int copy_plan_add_source(CopyPlan *plan, Tree *tree, const char *source, bool parents, bool unpack, Error *err)
+int copy_plan_add_source(CopyPlan *plan, SourceTree *tree, const char *source, bool parents, bool unpack, Error *err)
 {
         _cleanup_free_ char *path = clean_source(source);
         _cleanup_strlist_ StrList paths = { 0 };
@@ -220,7 +220,7 @@ static int walk_node(Walk *walk, TreeNode *node, const char *below, bool include
 
 static int walk_children(Walk *walk, TreeNode *node, const char *below, bool included, Error *err)
 {
-        if (tree_load(walk->item->tree, node, err) < 0)
+        if (source_tree_load(walk->item->tree, node, err) < 0)
                 return -1;
         for (size_t i = 0; i < node->n_children; i++) {
                 TreeNode *child = node->children[i];
@@ -340,7 +340,7 @@ static int hash_node_item(CopyPlan *plan, CopyItem *item, Hash *hash, TreeProgre
                 nodes = NEW_ARRAY(TreeNode *, hw.n_entries + 1);
                 for (size_t i = 0; i < hw.n_entries; i++)
                         nodes[i] = hw.entries[i].node;
-                result = tree_digest(item->tree, nodes, hw.n_entries, progress, user, err);
+                result = source_tree_digest(item->tree, nodes, hw.n_entries, progress, user, err);
         }
         if (result == 0) {
                 hash_field_u64(hash, hw.n_entries);
@@ -598,7 +598,7 @@ static int apply_archive(CopyPlan *plan, CopyItem *item, Dest *dest, const CopyO
         if (!item->unpack || (item->kind == COPY_NODE && !S_ISREG(item->node->mode)))
                 return 0;
         if (item->kind == COPY_NODE) {
-                fd = opened = tree_open_file(item->tree, item->node, err);
+                fd = opened = source_tree_open_file(item->tree, item->node, err);
                 if (fd < 0)
                         return -1;
         }

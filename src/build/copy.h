@@ -24,7 +24,7 @@ typedef enum CopyKind {
 typedef struct CopyItem {
         CopyKind kind;
         char *name; /* the last component of what was asked for */
-        Tree *tree;
+        SourceTree *tree;
         TreeNode *node;
         IgnoreMatcher *include; /* --parents: what is taken below `node`; else NULL */
         void *data;             /* COPY_BYTES; owned */
@@ -52,7 +52,7 @@ void copy_plan_done(CopyPlan *plan);
 /*
  * Adds what a source word of COPY or ADD means in a tree. `context_hint`: text for a missing file ("the build context"). NOT_FOUND names the path.
  */
-int copy_plan_add_source(CopyPlan *plan, Tree *tree, const char *source, bool parents, bool unpack, Error *err);
+int copy_plan_add_source(CopyPlan *plan, SourceTree *tree, const char *source, bool parents, bool unpack, Error *err);
 void copy_plan_add_bytes(CopyPlan *plan, const char *name, const void *data, size_t size);
 /* Takes over `fd`. */
 void copy_plan_add_file(CopyPlan *plan, const char *name, int fd, uint64_t size, int64_t mtime_ns, const Digest *digest, bool unpack);

@@ -541,10 +541,10 @@ static int open_content(DestNode *node, Error *err)
         size_t size;
         int fd;
 
-        fd = tree_open_file(node->content.tree, node->content.node, err);
+        fd = source_tree_open_file(node->content.tree, node->content.node, err);
         if (fd < 0)
                 return -1;
-        size = tree_capability(fd, capability);
+        size = source_tree_capability(fd, capability);
         if (size) {
                 TarXattr xattr = { .name = (char[]){ "security.capability" }, .value = capability, .size = size };
 
@@ -579,7 +579,7 @@ static int write_content(Writer *writer, DestNode *node, int tree_fd, Error *err
         uint64_t size = node->entry.size;
 
         if (tree_fd >= 0) {
-                if (write_range(writer, tree_fd, 0, size, err) < 0 || tree_check_unchanged(node->content.tree, node->content.node, tree_fd, err) < 0)
+                if (write_range(writer, tree_fd, 0, size, err) < 0 || source_tree_check_unchanged(node->content.tree, node->content.node, tree_fd, err) < 0)
                         return -1;
         } else if (node->content.fd >= 0) {
                 if (write_range(writer, node->content.fd, node->content.offset, size, err) < 0)

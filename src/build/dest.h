@@ -24,7 +24,7 @@ typedef struct Dest Dest;
 
 /* Where the content of a file comes from. */
 typedef struct DestContent {
-        Tree *tree; /* a regular file of a tree … */
+        SourceTree *tree; /* a regular file of a tree … */
         const TreeNode *node;
         const void *data; /* … or bytes in memory, which must live until dest_write() … */
         int fd;           /* … or a range of a file (when fd >= 0), which must stay open */

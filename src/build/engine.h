@@ -89,7 +89,7 @@ struct BuildStage {
 
         pthread_mutex_t tree_lock;
         Rootfs *rootfs; /* of the finished stage, when something reads from it */
-        Tree *tree;
+        SourceTree *tree;
 };
 
 struct Build {
@@ -116,7 +116,7 @@ struct Build {
         pthread_mutex_t lock;
         StrList ignore_patterns;
         IgnoreMatcher *ignore;
-        Tree *context;
+        SourceTree *context;
         FileDigests *digests;
         BuildVertex *context_vertex;
         Map *named;   /* name -> Tree of a named context that is a directory */
@@ -138,14 +138,14 @@ int build_check(Build *build, Error *err);
 /* --- load.c: what the build is made of --- */
 int build_load(Build *build, Error *err);
 /* The build context, opened when it is first needed. */
-int build_context(Build *build, Tree **ret, Error *err);
+int build_context(Build *build, SourceTree **ret, Error *err);
 /* A named context that is a directory: 1 and its tree; 0 when the name is none. */
-int build_named_context(Build *build, const char *name, Tree **ret, Error *err);
+int build_named_context(Build *build, const char *name, SourceTree **ret, Error *err);
 
 /* --- plan.c: stages and what they need --- */
 int build_plan(Build *build, Error *err);
 /* Where COPY --from or a mount's from= reads: a stage (made for an image when it is none of the Dockerfile) or the tree of a named context. */
-int build_source(Build *build, const Instruction *instruction, const char *from, BuildStage **ret_stage, Tree **ret_tree, Error *err);
+int build_source(Build *build, const Instruction *instruction, const char *from, BuildStage **ret_stage, SourceTree **ret_tree, Error *err);
 
 /* --- base.c --- */
 /*
@@ -161,7 +161,7 @@ int stage_advance(BuildStage *stage, bool probe, BuildStage **ret_blocker, Diges
 BuildStage *stage_new(Build *build);
 void stage_free(BuildStage *stage);
 /* The files of a finished stage. */
-int stage_tree(BuildStage *stage, Tree **ret, Error *err);
+int stage_tree(BuildStage *stage, SourceTree **ret, Error *err);
 /* The path that its root is mounted at (stage_tree() first). */
 const char *stage_root(const BuildStage *stage);
 Digest *stage_diff_ids(const BuildStage *stage); /* heap array of n_layers */

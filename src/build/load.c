@@ -129,7 +129,7 @@ static int load_ignore(Build *build, const char *dockerfile_path, Error *err)
 
 /* --- contexts --- */
 
-static int open_directory_tree(Build *build, const char *path, const char *name, bool with_ignore, FileDigests *digests, Tree **ret, Error *err)
+static int open_directory_tree(Build *build, const char *path, const char *name, bool with_ignore, FileDigests *digests, SourceTree **ret, Error *err)
 {
         _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         TreeOptions options = {
@@ -143,10 +143,10 @@ static int open_directory_tree(Build *build, const char *path, const char *name,
 
         if (fd < 0)
                 return error_errno(err, errno, "cannot open the directory '%s' (%s)", path, name);
-        return tree_open(&options, ret, err);
+        return source_tree_open(&options, ret, err);
 }
 
-int build_context(Build *build, Tree **ret, Error *err)
+int build_context(Build *build, SourceTree **ret, Error *err)
 {
         int result = 0;
 
@@ -172,11 +172,11 @@ static const BuildNamedContext *find_named(const Build *build, const char *name)
         return NULL;
 }
 
-int build_named_context(Build *build, const char *name, Tree **ret, Error *err)
+int build_named_context(Build *build, const char *name, SourceTree **ret, Error *err)
 {
         const BuildNamedContext *named = find_named(build, name);
         _cleanup_free_ char *shown = NULL;
-        Tree *tree;
+        SourceTree *tree;
         int result = 0;
 
         *ret = NULL;

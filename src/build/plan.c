@@ -24,7 +24,7 @@ void stage_free(BuildStage *stage)
         if (!stage)
                 return;
         work_free(stage->work);
-        tree_free(stage->tree);
+        source_tree_free(stage->tree);
         rootfs_free(stage->rootfs);
         if (stage->begun)
                 stem_done(&stage->stem);
@@ -67,7 +67,7 @@ static const char *named_value(const Build *build, const char *name, const char 
         return NULL;
 }
 
-int build_source(Build *build, const Instruction *instruction, const char *from, BuildStage **ret_stage, Tree **ret_tree, Error *err)
+int build_source(Build *build, const Instruction *instruction, const char *from, BuildStage **ret_stage, SourceTree **ret_tree, Error *err)
 {
         const char *target = named_value(build, from, "target:"), *image = named_value(build, from, "docker-image://");
         int index, named = build_named_context(build, from, ret_tree, err);
@@ -96,7 +96,7 @@ static int need_stage(Build *build, BuildStage *stage, Error *err);
 static int need_from(Build *build, const Instruction *instruction, const char *from, Error *err)
 {
         BuildStage *source;
-        Tree *tree;
+        SourceTree *tree;
 
         if (str_empty(from))
                 return 0;

@@ -102,7 +102,7 @@ char *build_secret_file(Build *build, const char *kind, const void *data, size_t
 
 typedef struct Source {
         BuildStage *stage;
-        Tree *tree;
+        SourceTree *tree;
 } Source;
 
 static int source_of(BuildStage *stage, const Work *work, const DfMount *mount, Source *ret, Error *err)
@@ -126,7 +126,7 @@ static char *target_of(const BuildStage *stage, const DfMount *mount)
 }
 
 /* A context is mounted as a layer made of what is read from it: what .dockerignore hides is not there, owners are 0:0, and nothing changes meanwhile. */
-static int snapshot_plan(BuildStage *stage, Tree *tree, const DfMount *mount, CopyPlan *plan, Error *err)
+static int snapshot_plan(BuildStage *stage, SourceTree *tree, const DfMount *mount, CopyPlan *plan, Error *err)
 {
         *plan = (CopyPlan){ .destination = xstrdup("/source"), .epoch = stage->build->epoch };
         plan->tmp = lease_tmp_path(stage->build->lease, err);
@@ -210,7 +210,7 @@ static int make_snapshot(BuildStage *stage, Work *work, CopyPlan *plan, const Di
 }
 
 /* Mounts what a bind mount reads from a context. *ret_path is its absolute path. */
-static int mount_snapshot(BuildStage *stage, Work *work, Tree *tree, const DfMount *mount, RunHeld *held, char **ret_path, Error *err)
+static int mount_snapshot(BuildStage *stage, Work *work, SourceTree *tree, const DfMount *mount, RunHeld *held, char **ret_path, Error *err)
 {
         _cleanup_(copy_plan_done) CopyPlan plan = { 0 };
         _cleanup_free_ char *target = build_make_dir(stage->build, "bind", err);
@@ -235,16 +235,16 @@ static int mount_snapshot(BuildStage *stage, Work *work, Tree *tree, const DfMou
 static int stage_path(BuildStage *source, const DfMount *mount, char **ret_path, Error *err)
 {
         TreeNode *node;
-        Tree *tree;
+        SourceTree *tree;
         int found;
 
         if (stage_tree(source, &tree, err) < 0)
                 return -1;
-        found = tree_find(tree, str_empty(mount->source) ? "/" : mount->source, true, &node, err);
+        found = source_tree_find(tree, str_empty(mount->source) ? "/" : mount->source, true, &node, err);
         if (found <= 0)
-                return found < 0 ? -1 : error_set(err, ERROR_NOT_FOUND, "\"%s\": not found in the %s", mount->source, tree_name(tree));
+                return found < 0 ? -1 : error_set(err, ERROR_NOT_FOUND, "\"%s\": not found in the %s", mount->source, source_tree_name(tree));
         {
-                _cleanup_free_ char *path = tree_node_path(node);
+                _cleanup_free_ char *path = source_tree_node_path(node);
 
                 *ret_path = xasprintf("%s%s%s", stage_root(source), *path ? "/" : "", path);
         }

@@ -58,10 +58,10 @@ static int open_stage_tree(BuildStage *stage, Error *err)
         if (!target || stage_mount(stage, NULL, NULL, target, &stage->rootfs, err) < 0)
                 return -1;
         options.root_fd = rootfs_fd(stage->rootfs);
-        return tree_open(&options, &stage->tree, err);
+        return source_tree_open(&options, &stage->tree, err);
 }
 
-int stage_tree(BuildStage *stage, Tree **ret, Error *err)
+int stage_tree(BuildStage *stage, SourceTree **ret, Error *err)
 {
         int result = 0;
 

@@ -8,7 +8,7 @@
 #include "build/engine.h"
 #include "fs/ids.h"
 
-static int source_of(BuildStage *stage, const Work *work, BuildStage **ret_stage, Tree **ret_tree, Error *err)
+static int source_of(BuildStage *stage, const Work *work, BuildStage **ret_stage, SourceTree **ret_tree, Error *err)
 {
         const CopyInstruction *copy = &work->instruction->copy;
 
@@ -20,7 +20,7 @@ static int source_of(BuildStage *stage, const Work *work, BuildStage **ret_stage
 int copy_step_sources(BuildStage *stage, Work *work, BuildStage **ret_blocker, Error *err)
 {
         BuildStage *source;
-        Tree *tree;
+        SourceTree *tree;
 
         if (source_of(stage, work, &source, &tree, err) < 0)
                 return -1;
@@ -84,7 +84,7 @@ static int explain_missing(BuildStage *stage, const char *source, Error *err)
         return error_set(err, ERROR_NOT_FOUND, "\"%s\": not found in the build context: .dockerignore excludes it", clean);
 }
 
-static int plan_word(BuildStage *stage, Work *work, Tree *tree, const char *source, Error *err)
+static int plan_word(BuildStage *stage, Work *work, SourceTree *tree, const char *source, Error *err)
 {
         const CopyInstruction *copy = &work->instruction->copy;
         bool add = work->instruction->kind == INSTRUCTION_ADD;
@@ -104,7 +104,7 @@ static int plan_word(BuildStage *stage, Work *work, Tree *tree, const char *sour
         return 0;
 }
 
-static int plan_files(BuildStage *stage, Work *work, Tree *tree, Error *err)
+static int plan_files(BuildStage *stage, Work *work, SourceTree *tree, Error *err)
 {
         const CopyInstruction *copy = &work->instruction->copy;
 
@@ -169,7 +169,7 @@ static BuildVertex *context_vertex(Build *build)
         return build->context_vertex;
 }
 
-static int content_key(BuildStage *stage, Work *work, Tree *tree, bool from_context, Error *err)
+static int content_key(BuildStage *stage, Work *work, SourceTree *tree, bool from_context, Error *err)
 {
         _cleanup_(hash_freep) Hash *hash = key_begin(stage, instruction_kind_name(work->instruction->kind), work->plan.link);
         Hashing state = { .build = stage->build, .vertex = from_context ? context_vertex(stage->build) : NULL };
@@ -180,6 +180,8 @@ static int content_key(BuildStage *stage, Work *work, Tree *tree, bool from_cont
                 return -1;
         if (state.vertex && atomic_load(&state.done))
                 progress_status(stage->build->progress, state.vertex, "reading files", atomic_load(&state.done), atomic_load(&state.done), true);
+        if (state.vertex)
+                progress_done(stage->build->progress, state.vertex);
         work->key = hash_digest(hash);
         work->keyed = true;
         return 0;
@@ -189,7 +191,7 @@ static int content_key(BuildStage *stage, Work *work, Tree *tree, bool from_cont
 int copy_step_key(BuildStage *stage, Work *work, bool probe, Error *err)
 {
         BuildStage *source;
-        Tree *tree;
+        SourceTree *tree;
 
         if (work->keyed)
                 return 0;

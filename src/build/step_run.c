@@ -72,7 +72,7 @@ int run_step_sources(BuildStage *stage, Work *work, BuildStage **ret_blocker, Er
 
         for (size_t i = 0; i < run->n_mounts; i++) {
                 BuildStage *source;
-                Tree *tree;
+                SourceTree *tree;
 
                 if (str_empty(run->mounts[i].from) || streq(run->mounts[i].from, "scratch"))
                         continue;

@@ -20,13 +20,13 @@
 /* Deeper than any path the kernel takes in one piece; the walk is recursive for hidden directories. */
 #define DEPTH_MAX 2048
 
-struct Tree {
+struct SourceTree {
         TreeOptions options;
         char *name;
         int root_fd;
         TreeNode *root;
         pthread_mutex_t lock;        /* children */
-        pthread_mutex_t digest_lock; /* one tree_digest() at a time, so that no file is hashed twice */
+        pthread_mutex_t digest_lock; /* one source_tree_digest() at a time, so that no file is hashed twice */
 };
 
 static void node_free(TreeNode *node)
@@ -40,7 +40,7 @@ static void node_free(TreeNode *node)
         free(node);
 }
 
-static TreeNode *node_new(const Tree *tree, TreeNode *parent, const char *name, const struct stat *st)
+static TreeNode *node_new(const SourceTree *tree, TreeNode *parent, const char *name, const struct stat *st)
 {
         size_t size = strlen(name) + 1;
         TreeNode *node = xcalloc(1, sizeof(*node) + size);
@@ -63,9 +63,9 @@ static TreeNode *node_new(const Tree *tree, TreeNode *parent, const char *name, 
         return node;
 }
 
-int tree_open(const TreeOptions *options, Tree **ret, Error *err)
+int source_tree_open(const TreeOptions *options, SourceTree **ret, Error *err)
 {
-        _cleanup_(tree_freep) Tree *tree = NEW(Tree);
+        _cleanup_(source_tree_freep) SourceTree *tree = NEW(SourceTree);
         struct stat st;
 
         tree->options = *options;
@@ -84,7 +84,7 @@ int tree_open(const TreeOptions *options, Tree **ret, Error *err)
         return 0;
 }
 
-void tree_free(Tree *tree)
+void source_tree_free(SourceTree *tree)
 {
         if (!tree)
                 return;
@@ -97,17 +97,17 @@ void tree_free(Tree *tree)
         free(tree);
 }
 
-TreeNode *tree_root(Tree *tree)
+TreeNode *source_tree_root(SourceTree *tree)
 {
         return tree->root;
 }
 
-int tree_root_fd(const Tree *tree)
+int source_tree_root_fd(const SourceTree *tree)
 {
         return tree->root_fd;
 }
 
-const char *tree_name(const Tree *tree)
+const char *source_tree_name(const SourceTree *tree)
 {
         return tree->name;
 }
@@ -122,7 +122,7 @@ static void path_add(const TreeNode *node, Buf *path)
         buf_puts(path, node->name);
 }
 
-char *tree_node_path(const TreeNode *node)
+char *source_tree_node_path(const TreeNode *node)
 {
         Buf path = BUF_INIT(BUF_MAX_DEFAULT);
 
@@ -135,13 +135,13 @@ static int compare_nodes(const void *a, const void *b)
         return strcmp((*(TreeNode *const *)a)->name, (*(TreeNode *const *)b)->name);
 }
 
-static int load(Tree *tree, TreeNode *node, const IgnoreState *state, unsigned depth, Error *err);
+static int load(SourceTree *tree, TreeNode *node, const IgnoreState *state, unsigned depth, Error *err);
 
 /*
  * An ignored directory is part of the tree only for the sake of what exceptions bring back below it: it is read at once, and dropped when nothing is left.
  * Returns whether the child stays.
  */
-static int load_hidden(Tree *tree, TreeNode *child, const char *path, const IgnoreState *state, unsigned depth, Error *err)
+static int load_hidden(SourceTree *tree, TreeNode *child, const char *path, const IgnoreState *state, unsigned depth, Error *err)
 {
         if (!S_ISDIR(child->mode) || ignore_matcher_can_skip(tree->options.ignore, path))
                 return 0;
@@ -151,7 +151,7 @@ static int load_hidden(Tree *tree, TreeNode *child, const char *path, const Igno
 }
 
 /* Whether a new child is part of the tree: -1, 0, 1. */
-static int child_stays(Tree *tree, TreeNode *child, const char *prefix, const IgnoreState *parent_state, unsigned depth, Error *err)
+static int child_stays(SourceTree *tree, TreeNode *child, const char *prefix, const IgnoreState *parent_state, unsigned depth, Error *err)
 {
         _cleanup_free_ char *path = NULL;
         _cleanup_(ignore_state_done) IgnoreState state = { 0 };
@@ -177,7 +177,7 @@ static int read_link(int dir_fd, TreeNode *child, Error *err)
         return 0;
 }
 
-static int load_entries(Tree *tree, TreeNode *node, DIR *dir, const char *prefix, const IgnoreState *state, unsigned depth, Error *err)
+static int load_entries(SourceTree *tree, TreeNode *node, DIR *dir, const char *prefix, const IgnoreState *state, unsigned depth, Error *err)
 {
         size_t capacity = 0;
         struct dirent *entry;
@@ -210,9 +210,9 @@ static int load_entries(Tree *tree, TreeNode *node, DIR *dir, const char *prefix
         return errno ? error_errno(err, errno, "cannot read the directory '%s' of the %s", prefix, tree->name) : 0;
 }
 
-static int load(Tree *tree, TreeNode *node, const IgnoreState *state, unsigned depth, Error *err)
+static int load(SourceTree *tree, TreeNode *node, const IgnoreState *state, unsigned depth, Error *err)
 {
-        _cleanup_free_ char *path = tree_node_path(node);
+        _cleanup_free_ char *path = source_tree_node_path(node);
         int fd, result;
         DIR *dir;
 
@@ -236,14 +236,14 @@ static int load(Tree *tree, TreeNode *node, const IgnoreState *state, unsigned d
         return 0;
 }
 
-int tree_load(Tree *tree, TreeNode *node, Error *err)
+int source_tree_load(SourceTree *tree, TreeNode *node, Error *err)
 {
         int result = 0;
 
         if (__atomic_load_n(&node->loaded, __ATOMIC_ACQUIRE))
                 return 0;
         if (!S_ISDIR(node->mode)) {
-                _cleanup_free_ char *path = tree_node_path(node);
+                _cleanup_free_ char *path = source_tree_node_path(node);
 
                 return error_set(err, ERROR_INVALID, "'%s' of the %s is not a directory", path, tree->name);
         }
@@ -260,7 +260,7 @@ int tree_load(Tree *tree, TreeNode *node, Error *err)
         return result;
 }
 
-TreeNode *tree_child(const TreeNode *directory, const char *name)
+TreeNode *source_tree_child(const TreeNode *directory, const char *name)
 {
         size_t low = 0, high = directory->n_children;
 
@@ -293,7 +293,7 @@ static bool next_component(const char **path, char *name, bool *last)
         return true;
 }
 
-int tree_find(Tree *tree, const char *path, bool follow_last, TreeNode **ret, Error *err)
+int source_tree_find(SourceTree *tree, const char *path, bool follow_last, TreeNode **ret, Error *err)
 {
         _cleanup_free_ char *rest = xstrdup(path);
         const char *at = rest;
@@ -314,9 +314,9 @@ int tree_find(Tree *tree, const char *path, bool follow_last, TreeNode **ret, Er
                 }
                 if (!S_ISDIR(node->mode))
                         return 0;
-                if (tree_load(tree, node, err) < 0)
+                if (source_tree_load(tree, node, err) < 0)
                         return -1;
-                child = tree_child(node, name);
+                child = source_tree_child(node, name);
                 if (!child)
                         return 0;
                 if (S_ISLNK(child->mode) && (!last || follow_last)) {
@@ -345,33 +345,33 @@ static bool same_file(const TreeNode *node, const struct stat *st)
                node->ctime_ns == st->st_ctim.tv_sec * NSEC_PER_SEC + st->st_ctim.tv_nsec;
 }
 
-int tree_check_unchanged(Tree *tree, const TreeNode *node, int fd, Error *err)
+int source_tree_check_unchanged(SourceTree *tree, const TreeNode *node, int fd, Error *err)
 {
         struct stat st;
 
         if (!tree->options.live)
                 return 0;
         if (fstat(fd, &st) < 0 || !same_file(node, &st)) {
-                _cleanup_free_ char *path = tree_node_path(node);
+                _cleanup_free_ char *path = source_tree_node_path(node);
 
                 return error_set(err, ERROR_CONFLICT, "'%s' of the %s changed while it was being read: build again", path, tree->name);
         }
         return 0;
 }
 
-int tree_open_file(Tree *tree, const TreeNode *node, Error *err)
+int source_tree_open_file(SourceTree *tree, const TreeNode *node, Error *err)
 {
-        _cleanup_free_ char *path = tree_node_path(node);
+        _cleanup_free_ char *path = source_tree_node_path(node);
         _cleanup_close_ int fd = inroot_open(tree->root_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, err);
 
         if (fd < 0)
                 return error_wrap(err, "cannot read from the %s", tree->name);
-        if (tree_check_unchanged(tree, node, fd, err) < 0)
+        if (source_tree_check_unchanged(tree, node, fd, err) < 0)
                 return -1;
         return TAKE_FD(fd);
 }
 
-size_t tree_capability(int fd, void *buffer)
+size_t source_tree_capability(int fd, void *buffer)
 {
         ssize_t size = fgetxattr(fd, "security.capability", buffer, 64);
 
@@ -386,7 +386,7 @@ size_t tree_capability(int fd, void *buffer)
 #define PARALLEL_FILES 64
 
 typedef struct DigestJob {
-        Tree *tree;
+        SourceTree *tree;
         TreeNode *const *nodes;
         size_t n_nodes;
         atomic_size_t next;
@@ -404,7 +404,7 @@ static FileStamp stamp_of(const TreeNode *node)
 
 static int digest_file(DigestJob *job, TreeNode *node, void *buffer, Error *err)
 {
-        _cleanup_close_ int fd = tree_open_file(job->tree, node, err);
+        _cleanup_close_ int fd = source_tree_open_file(job->tree, node, err);
         _cleanup_(hash_freep) Hash *hash = NULL;
         char capability[64];
         size_t capability_size;
@@ -418,7 +418,7 @@ static int digest_file(DigestJob *job, TreeNode *node, void *buffer, Error *err)
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0) {
-                        _cleanup_free_ char *path = tree_node_path(node);
+                        _cleanup_free_ char *path = source_tree_node_path(node);
 
                         return error_errno(err, errno, "cannot read '%s' of the %s", path, job->tree->name);
                 }
@@ -426,10 +426,10 @@ static int digest_file(DigestJob *job, TreeNode *node, void *buffer, Error *err)
                 if (job->progress && !job->progress(job->user, (uint64_t)n))
                         return error_set(err, ERROR_CANCELLED, "the build was cancelled");
         }
-        if (tree_check_unchanged(job->tree, node, fd, err) < 0)
+        if (source_tree_check_unchanged(job->tree, node, fd, err) < 0)
                 return -1;
         digest = hash_digest(hash);
-        capability_size = tree_capability(fd, capability);
+        capability_size = source_tree_capability(fd, capability);
         if (capability_size) {
                 _cleanup_(hash_freep) Hash *both = hash_new(DIGEST_SHA256);
 
@@ -485,7 +485,7 @@ static int digest_all(DigestJob *job, uint64_t size, Error *err)
         return error_is_set(&job->error) ? error_move(err, &job->error) : 0;
 }
 
-static int digest_missing(Tree *tree, TreeNode *const *nodes, size_t n_nodes, TreeProgress progress, void *user, Error *err)
+static int digest_missing(SourceTree *tree, TreeNode *const *nodes, size_t n_nodes, TreeProgress progress, void *user, Error *err)
 {
         DigestJob job = { .tree = tree, .progress = progress, .user = user, .lock = PTHREAD_MUTEX_INITIALIZER };
         _cleanup_free_ TreeNode **missing = NULL;
@@ -511,7 +511,7 @@ static int digest_missing(Tree *tree, TreeNode *const *nodes, size_t n_nodes, Tr
         return job.n_nodes ? digest_all(&job, size, err) : 0;
 }
 
-int tree_digest(Tree *tree, TreeNode *const *nodes, size_t n_nodes, TreeProgress progress, void *user, Error *err)
+int source_tree_digest(SourceTree *tree, TreeNode *const *nodes, size_t n_nodes, TreeProgress progress, void *user, Error *err)
 {
         int result;
 

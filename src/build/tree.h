@@ -18,7 +18,7 @@
 #include "dockerfile/ignore.h"
 #include "store/cache.h"
 
-typedef struct Tree Tree;
+typedef struct SourceTree SourceTree;
 
 typedef struct TreeNode TreeNode;
 struct TreeNode {
@@ -45,37 +45,37 @@ typedef struct TreeOptions {
         FileDigests *digests;        /* or NULL; must live as long as the tree */
 } TreeOptions;
 
-int tree_open(const TreeOptions *options, Tree **ret, Error *err);
-void tree_free(Tree *tree);
-DEFINE_CLEANUP(Tree *, tree_free)
+int source_tree_open(const TreeOptions *options, SourceTree **ret, Error *err);
+void source_tree_free(SourceTree *tree);
+DEFINE_CLEANUP(SourceTree *, source_tree_free)
 
-TreeNode *tree_root(Tree *tree);
-int tree_root_fd(const Tree *tree);
-const char *tree_name(const Tree *tree);
+TreeNode *source_tree_root(SourceTree *tree);
+int source_tree_root_fd(const SourceTree *tree);
+const char *source_tree_name(const SourceTree *tree);
 
 /* Reads a directory's children, when that has not been done yet. */
-int tree_load(Tree *tree, TreeNode *node, Error *err);
-TreeNode *tree_child(const TreeNode *directory, const char *name); /* of a loaded directory; or NULL */
+int source_tree_load(SourceTree *tree, TreeNode *node, Error *err);
+TreeNode *source_tree_child(const TreeNode *directory, const char *name); /* of a loaded directory; or NULL */
 
 /* Finds a path, following symbolic links on the way and, with `follow_last`, at its end. Returns 1, or 0 with *ret NULL when there is nothing. */
-int tree_find(Tree *tree, const char *path, bool follow_last, TreeNode **ret, Error *err);
+int source_tree_find(SourceTree *tree, const char *path, bool follow_last, TreeNode **ret, Error *err);
 
 /* "a/b", "" for the root. New string. */
-char *tree_node_path(const TreeNode *node);
+char *source_tree_node_path(const TreeNode *node);
 
 /*
  * A regular file for reading. In a live tree, CONFLICT when it is not the file any more that was seen when its directory was read. Returns the descriptor, or
  * -1.
  */
-int tree_open_file(Tree *tree, const TreeNode *node, Error *err);
+int source_tree_open_file(SourceTree *tree, const TreeNode *node, Error *err);
 /* Call with the same descriptor after reading. */
-int tree_check_unchanged(Tree *tree, const TreeNode *node, int fd, Error *err);
+int source_tree_check_unchanged(SourceTree *tree, const TreeNode *node, int fd, Error *err);
 
 /* security.capability of an open file: bytes in `buffer` (at most 64), 0 when it has none. */
-size_t tree_capability(int fd, void *buffer);
+size_t source_tree_capability(int fd, void *buffer);
 
 /* Called from any thread with the number of bytes hashed since the last call. May be NULL. Returning false stops. */
 typedef bool (*TreeProgress)(void *user, uint64_t size);
 
 /* Computes the digests of all regular files among `nodes` that have none yet, with several threads when it pays. */
-int tree_digest(Tree *tree, TreeNode *const *nodes, size_t n_nodes, TreeProgress progress, void *user, Error *err);
+int source_tree_digest(SourceTree *tree, TreeNode *const *nodes, size_t n_nodes, TreeProgress progress, void *user, Error *err);
