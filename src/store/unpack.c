@@ -28,8 +28,10 @@ typedef struct DirTime {
 typedef struct Unpack {
         int root_fd;
         bool user_namespace; /* user.overlay.*, and no owners or devices that cannot be */
-        int file_fd;         /* of the file whose content comes, or -1 */
-        struct timespec file_mtime;
+        int file_fd;         /* of the file whose content comes, or -1; the rest of it: */
+        int file_dir_fd;
+        char *file_name;
+        TarEntry file;
         Map *opaque; /* paths whose whiteout was seen: a directory made there later is opaque */
         DirTime *times;
         size_t n_times, capacity_times;
@@ -125,7 +127,6 @@ static int unpack_file(Unpack *unpack, int dir_fd, const char *name, const TarEn
         unpack->file_fd = sys_openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
         if (unpack->file_fd < 0)
                 return error_errno(err, errno, "cannot make the file '%s'", entry->path);
-        unpack->file_mtime = entry_mtime(entry);
         return 0;
 }
 
@@ -174,18 +175,55 @@ static int unpack_kind(Unpack *unpack, int dir_fd, const char *name, const TarEn
         return error_set(err, ERROR_INTERNAL, "unknown type of '%s'", entry->path);
 }
 
-static int end_file(Unpack *unpack)
+/* Owner, mode, attributes and time, in this order: a change of owner clears set-id bits and capabilities, and so does writing. */
+static int set_metadata(Unpack *unpack, int dir_fd, const char *name, const TarEntry *entry, Error *err)
 {
-        int r = 0;
+        if (set_owner(unpack, dir_fd, name, entry, err) < 0)
+                return -1;
+        if (entry->type != TAR_SYMLINK && sys_fchmodat(dir_fd, name, entry->mode) < 0)
+                return error_errno(err, errno, "cannot set the mode of '%s'", entry->path);
+        if (set_xattrs(unpack, dir_fd, name, entry, err) < 0)
+                return -1;
+        if (entry->type != TAR_DIR && set_mtime(dir_fd, name, entry_mtime(entry)) < 0)
+                return error_errno(err, errno, "cannot set the time of '%s'", entry->path);
+        return 0;
+}
 
-        if (unpack->file_fd >= 0) {
-                const struct timespec times[2] = { unpack->file_mtime, unpack->file_mtime };
-                char path[FD_PROC_PATH_SIZE];
-
-                r = sys_utimensat(AT_FDCWD, fd_proc_path(unpack->file_fd, path), times, 0);
-                close(unpack->file_fd);
+/* Keeps what has to be done to a file after its content, since the entry belongs to the reader. */
+static void keep_file(Unpack *unpack, int dir_fd, const char *name, const TarEntry *entry)
+{
+        unpack->file_dir_fd = dir_fd;
+        unpack->file_name = xstrdup(name);
+        unpack->file = *entry;
+        unpack->file.path = xstrdup(entry->path);
+        unpack->file.xattrs = NEW_ARRAY(TarXattr, entry->n_xattrs + 1);
+        for (size_t i = 0; i < entry->n_xattrs; i++) {
+                unpack->file.xattrs[i] = (TarXattr){ .name = xstrdup(entry->xattrs[i].name), .size = entry->xattrs[i].size };
+                unpack->file.xattrs[i].value = xmemdup(entry->xattrs[i].value, entry->xattrs[i].size);
         }
+}
+
+static void forget_file(Unpack *unpack)
+{
+        if (unpack->file_fd < 0)
+                return;
+        close(unpack->file_fd);
+        close(unpack->file_dir_fd);
+        for (size_t i = 0; i < unpack->file.n_xattrs; i++) {
+                free(unpack->file.xattrs[i].name);
+                free(unpack->file.xattrs[i].value);
+        }
+        free(unpack->file.xattrs);
+        free(unpack->file.path);
+        free(unpack->file_name);
         unpack->file_fd = -1;
+}
+
+static int end_file(Unpack *unpack, Error *err)
+{
+        int r = unpack->file_fd < 0 ? 0 : set_metadata(unpack, unpack->file_dir_fd, unpack->file_name, &unpack->file, err);
+
+        forget_file(unpack);
         return r;
 }
 
@@ -194,18 +232,16 @@ static int on_entry(void *user, const TarEntry *entry, Error *err)
         static const struct timespec epoch;
         const MakeDirsOptions parents = { .mode = 0755, .uid = -1, .gid = -1, .mtime = &epoch };
         Unpack *unpack = user;
-        _cleanup_free_ char *name = NULL;
-        const char *slash = strrchr(entry->path, '/');
+        const char *slash = strrchr(entry->path, '/'), *name = entry->path[0] == '\0' ? "." : slash ? slash + 1 : entry->path;
         _cleanup_free_ char *parent = slash ? xstrndup(entry->path, (size_t)(slash - entry->path)) : xstrdup("");
         _cleanup_close_ int dir_fd = -1;
         int r;
 
-        if (end_file(unpack) < 0)
-                return error_errno(err, errno, "cannot set the times of a file");
+        if (end_file(unpack, err) < 0)
+                return -1;
         dir_fd = inroot_make_dirs(unpack->root_fd, parent, &parents, err);
         if (dir_fd < 0)
                 return -1;
-        name = xstrdup(entry->path[0] == '\0' ? "." : slash ? slash + 1 : entry->path);
         if (entry->whiteout != TAR_WHITEOUT_NONE)
                 return unpack_whiteout(unpack, dir_fd, name, entry, err);
         if (entry->type != TAR_DIR && entry->path[0]) {
@@ -216,15 +252,9 @@ static int on_entry(void *user, const TarEntry *entry, Error *err)
         r = unpack_kind(unpack, dir_fd, name, entry, err);
         if (r != 0)
                 return r < 0 ? -1 : 0;
-        /* The order matters: a change of owner clears set-id bits and capabilities. */
-        if (set_owner(unpack, dir_fd, name, entry, err) < 0)
-                return -1;
-        if (entry->type != TAR_SYMLINK && sys_fchmodat(dir_fd, name, entry->mode) < 0)
-                return error_errno(err, errno, "cannot set the mode of '%s'", entry->path);
-        if (set_xattrs(unpack, dir_fd, name, entry, err) < 0)
-                return -1;
-        if (entry->type != TAR_DIR && entry->type != TAR_FILE && set_mtime(dir_fd, name, entry_mtime(entry)) < 0)
-                return error_errno(err, errno, "cannot set the time of '%s'", entry->path);
+        if (entry->type != TAR_FILE)
+                return set_metadata(unpack, dir_fd, name, entry, err);
+        keep_file(unpack, TAKE_FD(dir_fd), name, entry);
         return 0;
 }
 
@@ -262,8 +292,8 @@ static int unpack_tar(Unpack *unpack, int tar_fd, Error *err)
                 return error_errno(err, (int)n, "cannot read a layer");
         if (tar_reader_finish(reader, err) < 0)
                 return -1;
-        if (end_file(unpack) < 0)
-                return error_errno(err, errno, "cannot set the times of a file");
+        if (end_file(unpack, err) < 0)
+                return -1;
         return set_dir_times(unpack, err);
 }
 
@@ -283,8 +313,7 @@ static int unpack_to(Lease *lease, const Digest *diff_id, const char *temporary,
         unpack.opaque = map_new(NULL);
         r = unpack_tar(&unpack, tar_fd, err);
         close(unpack.root_fd);
-        if (unpack.file_fd >= 0)
-                close(unpack.file_fd);
+        forget_file(&unpack);
         for (size_t i = 0; i < unpack.n_times; i++)
                 free(unpack.times[i].path);
         free(unpack.times);
