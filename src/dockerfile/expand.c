@@ -24,6 +24,7 @@ typedef struct Scanner {
         unsigned depth;
         size_t made; /* bytes appended in all buffers together */
         size_t limit;
+        size_t n_used, n_undefined; /* in `use` when the word began */
 } Scanner;
 
 /* Splitting; `list` is NULL when only one string is wanted. */
@@ -144,8 +145,11 @@ static const char *look_up(Scanner *s, const char *name)
 
         if (s->use) {
                 StrList *list = value ? &s->use->used : &s->use->undefined;
+                size_t i = value ? s->n_used : s->n_undefined;
 
-                if (!strlist_has(list, name))
+                while (i < list->n_items && !streq(list->items[i], name))
+                        i++;
+                if (i == list->n_items)
                         strlist_add(list, name);
         }
         return value;
@@ -451,6 +455,8 @@ static int process(const char *word, const ExpandEnv *env, const ExpandOptions *
         Scanner s = { .p = word, .end = word + strlen(word), .env = env, .options = options ? options : &plain, .use = use, .err = err };
 
         s.escape = s.options->escape ? s.options->escape : '\\';
+        s.n_used = use ? use->used.n_items : 0;
+        s.n_undefined = use ? use->undefined.n_items : 0;
         s.limit = LIMIT_EXPANSION_SIZE + 2 * strlen(word);
         if (scan_until(&s, -1, s.options->raw_escapes, out, words) < 0) {
                 _cleanup_free_ char *quoted = text_quoted(word);

@@ -34,7 +34,7 @@ typedef struct ExpandOptions {
         bool skip_unset;    /* leave ${unset} as written */
 } ExpandOptions;
 
-/* Names met while expanding; each once, in order of first use. */
+/* Names met while expanding; each once per word, in order of first use. */
 typedef struct ExpandUse {
         StrList used;      /* were set */
         StrList undefined; /* were not set */

@@ -150,14 +150,23 @@ static int expand_files(Expanding *e)
         return r;
 }
 
-static bool is_remote(const char *source)
+bool source_is_git(const char *source)
 {
-        static const char *const prefixes[] = { "http://", "https://", "git://", "git@", "ssh://", "github.com/" };
+        static const char *const prefixes[] = { "git://", "git@", "ssh://", "github.com/" };
+        _cleanup_free_ char *path = NULL;
 
         for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
                 if (str_starts(source, prefixes[i]))
                         return true;
-        return false;
+        if (!str_starts(source, "http://") && !str_starts(source, "https://"))
+                return false;
+        path = xstrndup(source, strcspn(source, "#?"));
+        return str_ends(path, ".git") || str_ends(path, ".git/");
+}
+
+bool source_is_url(const char *source)
+{
+        return (str_starts(source, "http://") || str_starts(source, "https://")) && !source_is_git(source);
 }
 
 static int expand_copy(Expanding *e)
@@ -178,8 +187,15 @@ static int expand_copy(Expanding *e)
         if (copy->checksum) {
                 if (copy->n_sources != 1)
                         return refuse(e, e->in->pos, "checksum can't be specified for multiple sources");
-                if (!is_remote(copy->sources[0].text))
+                if (!source_is_url(copy->sources[0].text) && !source_is_git(copy->sources[0].text))
                         return refuse(e, e->in->pos, "checksum requires HTTP(S) or Git sources");
+        }
+        for (size_t i = 0; e->in->kind == INSTRUCTION_COPY && i < copy->n_sources; i++) {
+                /* "github.com/…" may be a directory of that name. */
+                if (source_is_git(copy->sources[i].text) && !str_starts(copy->sources[i].text, "github.com/"))
+                        return refuse(e, copy->sources[i].pos, "source can't be a git ref for COPY");
+                if (source_is_url(copy->sources[i].text))
+                        return refuse(e, copy->sources[i].pos, "source can't be a URL for COPY");
         }
         return 0;
 }

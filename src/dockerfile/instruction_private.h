@@ -33,3 +33,7 @@ int mount_parse(DfMount *ret, const char *value, SourcePos pos, bool expand, con
 
 /* Go's time.ParseDuration, in nanoseconds. Errors: INVALID in its words. */
 int duration_parse(const char *text, int64_t *ret, Error *err);
+
+/* What ADD takes as a git repository, and as a file to download. */
+bool source_is_git(const char *source);
+bool source_is_url(const char *source);

@@ -120,6 +120,15 @@ const char *global_scope_get(const GlobalScope *scope, const char *name)
         return map_get(scope->values, name);
 }
 
+void global_scope_names(const GlobalScope *scope, StrList *names)
+{
+        const char *name;
+        void *value;
+
+        for (size_t at = 0; map_next(scope->values, &at, &name, &value);)
+                strlist_add(names, name);
+}
+
 ExpandEnv global_scope_env(const GlobalScope *scope)
 {
         return expand_env_map(scope->values);

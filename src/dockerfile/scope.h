@@ -31,6 +31,7 @@ void global_scope_free(GlobalScope *scope);
 DEFINE_CLEANUP(GlobalScope *, global_scope_free)
 
 const char *global_scope_get(const GlobalScope *scope, const char *name); /* or NULL */
+void global_scope_names(const GlobalScope *scope, StrList *names);        /* appends all that are set */
 ExpandEnv global_scope_env(const GlobalScope *scope);
 const char *global_scope_build_arg(const GlobalScope *scope, const char *name); /* --build-arg, or NULL */
 
