@@ -79,6 +79,7 @@ static void forget_pending(Lease *lease)
         for (size_t i = 0; i < lease->n_records; i++)
                 cache_record_done(&lease->records[i]);
         lease->n_layers = lease->n_blobs = lease->n_records = lease->n_touched = 0;
+        lease->unfinished = false;
         lease->touch_now = false;
 }
 

@@ -482,6 +482,7 @@ int store_fsck(Store *store, bool repair, void (*problem)(void *user, const Fsck
         strlist_done(&fsck.layers);
         strlist_done(&fsck.sha256);
         strlist_done(&fsck.sha512);
+        fsck.lease->interrupted = r < 0;
         lease_free(fsck.lease);
         if (r == 0 && repair)
                 r = store_gc(store, false, NULL, err);

@@ -234,6 +234,8 @@ int store_gc(Store *store, bool drop_blobs, GcResult *ret, Error *err)
         r = collect_locked(&gc, err);
         if (r == 0)
                 remove_dead(&gc);
+        /* What could not be done keeps its list of names, so that nobody takes the files for damage; the next gc does the rest. */
+        gc.lease->interrupted = r < 0;
         held_names_done(&gc.held);
         map_free(gc.chains);
         lease_free(gc.lease);

@@ -101,6 +101,9 @@ static int check_layer(ImagePut *put, size_t i, Error *err)
         _cleanup_gc_leave_ _unused_ Store *entered = store;
         if (lease_note_digest(put->lease, "blob", diff_id, err) < 0)
                 return -1;
+        pthread_mutex_lock(&put->lease->mutex);
+        put->lease->unfinished = true;
+        pthread_mutex_unlock(&put->lease->mutex);
         return link_layer(store, diff_id, err);
 }
 

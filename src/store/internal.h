@@ -63,6 +63,8 @@ struct Lease {
         bool touch_now;   /* one of them was last used long ago: worth a transaction of its own */
         StrList unpacked; /* hex names of layers whose fs/ was made under this lease and is not synced yet */
         bool dirty;       /* data was written since the last syncfs */
+        bool unfinished;  /* things with a final name may have no row: lease_free() looks after them */
+        bool interrupted; /* the list of names stays when the lease ends */
 };
 
 /* --- locks --- */
@@ -116,10 +118,19 @@ int lease_hold_layers(Lease *lease, const Digest *diff_ids, size_t n, Error *err
 /* Says of a pending blob which layer it holds. */
 void lease_set_blob_layer(Lease *lease, const Digest *digest, const Digest *diff_id);
 
+/*
+ * Takes away what was put in place under this lease and has neither a row nor another lease: a build that failed gives its space back. Returns -1 when that
+ * could not be (somebody uses the gc lock for long): then the list of names must stay for the next gc.
+ */
+int lease_withdraw(Lease *lease, Error *err);
+
 /* Runs `also` (may be NULL) in the transaction that commits the pending rows; syncs first. With nothing pending and no `also`, does nothing. */
 int lease_commit(Lease *lease, int (*also)(void *user, Db *db, Error *err), void *user, Error *err);
 
-/* Calls `each` for every line "<kind> <name>" that a lease holds; with `live`, of leases whose process lives, else of dead ones. */
+/*
+ * Calls `each` for every line "<kind> <name>" that a lease holds; with `live`, of leases whose process lives, else of dead ones (and once with "" for each of
+ * those).
+ */
 int leases_each(Store *store, bool live, int (*each)(void *user, const char *lease_id, const char *line, Error *err), void *user, Error *err);
 
 /* --- putting things in place --- */

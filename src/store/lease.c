@@ -93,21 +93,48 @@ int lease_new(Store *store, const char *purpose, Lease **ret, Error *err)
         return 0;
 }
 
-void lease_free(Lease *lease)
+/* Removes what is in the lease's directory, but not the list of names: what a dead process would leave, without its temporary files. */
+static void empty_directory(Lease *lease)
+{
+        int fd = open_tree_dir(lease->dir_fd, ".");
+        DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+        struct dirent *entry;
+
+        while (dir && (entry = readdir(dir)))
+                if (!streq(entry->d_name, ".") && !streq(entry->d_name, "..") && !streq(entry->d_name, "held"))
+                        (void)tree_remove(lease->dir_fd, entry->d_name);
+        if (dir)
+                closedir(dir);
+}
+
+static void remove_directory(Lease *lease)
 {
         char name[64];
+        int r;
+
+        snprintf(name, sizeof(name), "tmp/%s", lease->id);
+        r = tree_remove(lease->store->root_fd, name);
+        if (r < 0)
+                log_debug("cannot remove '%s': %s", lease->path, strerror(-r));
+}
+
+void lease_free(Lease *lease)
+{
+        _cleanup_error_ Error err = ERROR_INIT;
 
         if (!lease)
                 return;
-        if (lease->dir_fd >= 0) {
-                int r;
-
-                snprintf(name, sizeof(name), "tmp/%s", lease->id);
-                r = tree_remove(lease->store->root_fd, name);
-                if (r < 0)
-                        log_debug("cannot remove '%s': %s", lease->path, strerror(-r));
-                close(lease->dir_fd);
+        if (lease->held_fd >= 0 && lease->unfinished && lease_withdraw(lease, &err) < 0) {
+                log_debug("lease %s: %s", lease->id, error_message(&err));
+                lease->interrupted = true;
         }
+        if (lease->held_fd >= 0 && lease->interrupted) {
+                empty_directory(lease);
+        } else if (lease->dir_fd >= 0) {
+                remove_directory(lease);
+        }
+        if (lease->dir_fd >= 0)
+                close(lease->dir_fd);
         if (lease->held_fd >= 0)
                 close(lease->held_fd);
         for (size_t i = 0; i < lease->n_records; i++)
@@ -208,7 +235,7 @@ void lease_add_layer(Lease *lease, const LayerInfo *info)
         pthread_mutex_lock(&lease->mutex);
         GROW(lease->layers, lease->capacity_layers, lease->n_layers + 1);
         lease->layers[lease->n_layers++].info = *info;
-        lease->dirty = true;
+        lease->dirty = lease->unfinished = true;
         pthread_mutex_unlock(&lease->mutex);
 }
 
@@ -217,7 +244,7 @@ void lease_add_blob(Lease *lease, const Digest *digest, uint64_t size, const Dig
         pthread_mutex_lock(&lease->mutex);
         GROW(lease->blobs, lease->capacity_blobs, lease->n_blobs + 1);
         lease->blobs[lease->n_blobs++] = (PendingBlob){ .digest = *digest, .size = size, .diff_id = diff_id ? *diff_id : (Digest){ 0 } };
-        lease->dirty = true;
+        lease->dirty = lease->unfinished = true;
         pthread_mutex_unlock(&lease->mutex);
 }
 
@@ -266,10 +293,11 @@ int leases_each(Store *store, bool live, int (*each)(void *user, const char *lea
                 alive = held >= 0 && flock(held, LOCK_SH | LOCK_NB) < 0;
                 if (alive != live)
                         continue;
-                if (held >= 0)
-                        r = each_line(held, entry->d_name, each, user, err);
-                else if (!live)
+                /* A dead one is told of even when it holds nothing: its directory is to go. */
+                if (!live)
                         r = each(user, entry->d_name, "", err);
+                if (r == 0 && held >= 0)
+                        r = each_line(held, entry->d_name, each, user, err);
         }
         closedir(dir);
         return r;

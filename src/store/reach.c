@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/sys.h"
@@ -128,6 +129,57 @@ int blob_is_recorded(Store *store, const Digest *digest, Error *err)
                             "SELECT 1 FROM blob WHERE digest = ?1 UNION ALL"
                             " SELECT 1 FROM image_blob b JOIN layer l ON l.diff_id = b.digest WHERE b.digest = ?1 LIMIT 1",
                             DB_ARGS(DB_DIGEST(digest)), &one, err);
+}
+
+/* --- a lease that ends without a commit --- */
+
+/* How long to wait for the gc lock; longer users (fsck) leave the work to the next gc. */
+#define WITHDRAW_TRIES 20
+#define WITHDRAW_PAUSE_US 5000
+
+static int lock_soon(Store *store, Error *err)
+{
+        for (int i = 0; i < WITHDRAW_TRIES; i++) {
+                int fd = store_lock_file(store, "gc.lock", LOCK_EX | LOCK_NB, err);
+
+                if (fd >= 0 || err->errnum != EWOULDBLOCK)
+                        return fd;
+                error_done(err);
+                usleep(WITHDRAW_PAUSE_US);
+        }
+        return error_set(err, ERROR_CONFLICT, "the gc lock is in use");
+}
+
+int lease_withdraw(Lease *lease, Error *err)
+{
+        Store *store = lease->store;
+        _cleanup_close_ int lock = lock_soon(store, err);
+        HeldNames held = { 0 };
+        const char *line;
+        void *value;
+        int r;
+
+        if (lock < 0)
+                return -1;
+        r = held_names_read(store, lease->id, &held, err);
+        for (size_t at = 0; r == 0 && map_next(lease->held, &at, &line, &value);) {
+                _cleanup_free_ char *text = xstrndup(line, strcspn(line, "\n"));
+                const char *name = strchr(text, ' ');
+                char path[STORE_NAME_SIZE];
+                Digest digest;
+
+                if (held_path(text, path) < 0 || str_starts(text, "chain ") || str_starts(text, "gone ") || map_has(held.live, path))
+                        continue;
+                if (digest_parse(name + 1, &digest, err) < 0)
+                        r = -1;
+                if (r == 0)
+                        r = str_starts(text, "layer ") ? layer_is_recorded(store, &digest, err) : blob_is_recorded(store, &digest, err);
+                if (r == 0)
+                        r = trash(lease, path, NULL, err);
+                r = r < 0 ? -1 : 0;
+        }
+        held_names_done(&held);
+        return r;
 }
 
 /* --- files --- */
