@@ -13,6 +13,7 @@
 
 #include "base/fd.h"
 #include "base/sys.h"
+#include "erofs/erofs.h"
 #include "fs/mount.h"
 #include "store/internal.h"
 
@@ -49,6 +50,26 @@ static int mount_index(Store *store, const char *index, const Digest *diff_ids, 
         return mount_erofs(path, (const char *const *)devices.items, n, err);
 }
 
+/* 1: overlayfs would show a layer above `base` wrong (see erofs_index_info()), so the chain has to be merged. */
+static int must_merge(Lease *lease, const Digest *diff_ids, size_t base, size_t n, Error *err)
+{
+        for (size_t i = base; i < n; i++) {
+                char name[STORE_NAME_SIZE];
+                ErofsIndexInfo info;
+                Mapping mapping;
+                int r;
+
+                if (layer_need_index(lease, &diff_ids[i], err) < 0 ||
+                    mapping_open(lease->store->root_fd, layer_name(&diff_ids[i], "index", name), &mapping, err) < 0)
+                        return -1;
+                r = erofs_index_info(mapping.data, mapping.size, &info, err);
+                mapping_done(&mapping);
+                if (r < 0 || info.must_merge)
+                        return r < 0 ? error_wrap(err, "cannot mount '%s/%s'", lease->store->root, name) : 1;
+        }
+        return 0;
+}
+
 /* How many layers from the bottom are covered by one index; at least 1. */
 static int find_base(Lease *lease, const Digest *diff_ids, size_t n, bool merge, size_t *ret, Error *err)
 {
@@ -62,7 +83,15 @@ static int find_base(Lease *lease, const Digest *diff_ids, size_t n, bool merge,
                 if (r > 0)
                         break;
         }
-        if (n - base > MAX_SINGLE || (merge && base < n)) {
+        merge = base < n && (merge || n - base > MAX_SINGLE);
+        if (!merge && base < n) {
+                int r = must_merge(lease, diff_ids, base, n, err);
+
+                if (r < 0)
+                        return -1;
+                merge = r > 0;
+        }
+        if (merge) {
                 if (chain_make(lease, diff_ids, n, err) < 0)
                         return -1;
                 base = n;
