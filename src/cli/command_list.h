@@ -6,6 +6,7 @@
 #include "cli/command.h"
 
 extern const Command command_bootstrap;
+extern const Command command_build;
 extern const Command command_completion;
 extern const Command command_generate_docs;
 extern const Command command_help;

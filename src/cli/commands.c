@@ -11,10 +11,20 @@
 #define GROUP(text) NULL, ENTRY_GROUP, text
 
 /* Sorted by name. A command with several names has one row for each. */
+/* clang-format off */
 const CommandEntry command_entries[] = {
-        { "bootstrap", &command_bootstrap },     { "completion", &command_completion },         { "generate-docs", &command_generate_docs, ENTRY_HIDDEN },
-        { "help", &command_help, ENTRY_HIDDEN }, { "version", &command_version, ENTRY_COMMON },
+        { "bootstrap", &command_bootstrap },
+        { "build", &command_build, ENTRY_COMMON },
+        { "builder", GROUP("Manage builds") },
+        { "builder build", &command_build },
+        { "buildx", NULL, ENTRY_GROUP | ENTRY_HIDDEN, "Manage builds" },
+        { "buildx build", &command_build, ENTRY_ALIAS },
+        { "completion", &command_completion },
+        { "generate-docs", &command_generate_docs, ENTRY_HIDDEN },
+        { "help", &command_help, ENTRY_HIDDEN },
+        { "version", &command_version, ENTRY_COMMON },
 };
+/* clang-format on */
 const size_t n_command_entries = ARRAY_LEN(command_entries);
 
 const CommandEntry *command_entry_find(const char *name)

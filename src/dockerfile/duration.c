@@ -89,7 +89,7 @@ static int take_part(const char **p, const char *text, uint64_t *total, Error *e
         return *total > max ? bad("invalid duration", text, err) : 0;
 }
 
-int duration_parse(const char *text, int64_t *ret, Error *err)
+int health_duration_parse(const char *text, int64_t *ret, Error *err)
 {
         const char *p = text;
         uint64_t total = 0;

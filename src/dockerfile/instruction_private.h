@@ -32,7 +32,7 @@ int read_copy(Reading *r);
 int mount_parse(DfMount *ret, const char *value, SourcePos pos, bool expand, const ExpandEnv *env, char escape, ExpandUse *use, Arena *arena, Error *err);
 
 /* Go's time.ParseDuration, in nanoseconds. Errors: INVALID in its words. */
-int duration_parse(const char *text, int64_t *ret, Error *err);
+int health_duration_parse(const char *text, int64_t *ret, Error *err);
 
 /* What ADD takes as a git repository, and as a file to download. */
 bool source_is_git(const char *source);

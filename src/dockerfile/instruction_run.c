@@ -110,7 +110,7 @@ static int read_duration(Reading *r, int flag, const FlagValue *value, int64_t *
 
         if (!value->value || !*value->value)
                 return 0;
-        if (duration_parse(value->value, ret, &inner) < 0)
+        if (health_duration_parse(value->value, ret, &inner) < 0)
                 return reading_fail_at(r, ERROR_INVALID, value->pos, "%s", error_message(&inner));
         if (*ret != 0 && *ret < 1000000)
                 return reading_fail_at(r, ERROR_INVALID, value->pos, "Interval \"%s\" cannot be less than 1ms", health_rules[flag].name);
