@@ -1,0 +1,54 @@
+"""The command line itself: help, mistakes, exit codes, completions, documentation."""
+import subprocess
+
+import pytest
+
+from conftest import require_tool
+
+
+def test_version(mica):
+    assert mica("version").out.startswith("Client: mica\n Version:")
+    assert mica("--version").out.startswith("mica version ")
+
+
+def test_help_has_dockers_shape(mica):
+    out = mica("run", "--help").out
+    assert out.startswith("Usage:  mica run [OPTIONS] IMAGE [COMMAND] [ARG...]\n")
+    assert "Aliases:\n  mica container run, mica run\n" in out
+    assert "  -d, --detach " in out
+    assert mica("images", "--help").out.startswith("Usage:  mica images [OPTIONS] [REPOSITORY[:TAG]]\n")
+    assert "Management Commands:" in mica("--help").out
+    assert mica("image").out.startswith("Usage:  mica image COMMAND\n")
+
+
+def test_unknown_command_and_option(mica):
+    result = mica.fails(1, "imagse")
+    assert "unknown command: mica imagse" in result.err and "mica images" in result.err
+    result = mica.fails(125, "images", "--quite")
+    assert "unknown flag: --quite (did you mean --quiet?)" in result.err
+    assert "unknown shorthand flag: 'Z' in -Z" in mica.fails(125, "run", "-Z").err
+    assert "requires at least 1 argument" in mica.fails(1, "rmi").err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_valid(mica, shell):
+    text = mica("completion", shell).raw_out
+    assert b"no-trunc" in text
+    checker = {"bash": ["bash", "-n"], "zsh": ["zsh", "-n"], "fish": ["fish", "--no-execute"]}[shell]
+    require_tool(checker[0])
+    assert subprocess.run([*checker, "/dev/stdin"], input=text).returncode == 0
+
+
+def test_bash_completion_completes(mica, tmp_path):
+    script = tmp_path / "complete"
+    script.write_bytes(mica("completion", "bash").raw_out)
+    ask = f'source {script}; COMP_WORDS=(mica image l); COMP_CWORD=2; _mica; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    words = subprocess.run(["bash", "-c", ask], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    assert "ls" in words and "load" in words and "rm" not in words
+
+
+def test_documentation_is_generated(mica, tmp_path):
+    mica("generate-docs", "--format", "man", tmp_path / "man")
+    mica("generate-docs", "--format", "markdown", tmp_path / "md")
+    assert (tmp_path / "man" / "mica-image-ls.1").read_text().startswith('.TH "MICA-IMAGE-LS" 1')
+    assert "| `-q`, `--quiet` |" in (tmp_path / "md" / "image_ls.md").read_text()
