@@ -29,7 +29,7 @@ typedef struct LoadedImage {
 } LoadedImage;
 
 typedef struct ArchiveLoad {
-        const char *platform; /* "linux/arm64", or NULL: this machine's */
+        const char *platform;                                            /* "linux/arm64", or NULL: this machine's */
         void (*progress)(void *user, const char *member, uint64_t done); /* bytes read of the archive; may be NULL */
         void *user;
         const volatile sig_atomic_t *cancel; /* may be NULL */

@@ -1,8 +1,8 @@
 /*
  * Reading image archives: the members, in whatever order they come.
  *
- * A member is one of: an index (index.json, manifest.json, oci-layout), kept in memory; a layer, known by its first bytes, imported at once; any other JSON, stored
- * as a blob; a link to another member (old docker saves have them for layers that repeat); anything else, skipped.
+ * A member is one of: an index (index.json, manifest.json, oci-layout), kept in memory; a layer, known by its first bytes, imported at once; any other JSON,
+ * stored as a blob; a link to another member (old docker saves have them for layers that repeat); anything else, skipped.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -12,7 +12,6 @@
 #include "oci/manifest.h"
 #include "oci/reference.h"
 #include "remote/archive_private.h"
-#include "store/image_write.h"
 
 #define LINKS_MAX 16
 
@@ -181,29 +180,47 @@ static int resolve_index(Loader *loader, Found *found, Error *err)
 
 /* --- manifest.json --- */
 
-/* Checks that the layers the archive names are those of the config, and gives their image a manifest. */
-static int write_image(Loader *loader, const DockerArchiveImage *row, const Digest *config_digest, Error *err)
+/* Checks that the layers the archive names are those of the config. */
+static int check_layers(const Loader *loader, const DockerArchiveImage *row, const ImageConfig *config, Error *err)
 {
-        _cleanup_buf_ Buf text = { 0 };
-        _cleanup_image_config_ ImageConfig config = { 0 };
-        WrittenImage written;
-
-        if (read_blob(loader, config_digest, OCI_CONFIG_SIZE_MAX, &text, err) < 0 || image_config_parse(text.data, text.size, &config, err) < 0)
-                return error_wrap(err, "config '%s' in the archive", row->config);
-        if (config.rootfs.diff_ids.n_items != row->layers.n_items)
+        if (config->rootfs.diff_ids.n_items != row->layers.n_items)
                 return error_set(err, ERROR_INVALID, "the archive has %zu layers for '%s', and its config %zu", row->layers.n_items, row->config,
-                                 config.rootfs.diff_ids.n_items);
+                                 config->rootfs.diff_ids.n_items);
         for (size_t i = 0; i < row->layers.n_items; i++) {
                 const Member *layer = find_member(loader, row->layers.items[i]);
 
                 if (!layer || !layer->is_layer)
                         return error_set(err, ERROR_NOT_FOUND, "the archive has no layer '%s', which its manifest.json names", row->layers.items[i]);
-                if (!digest_equal(&layer->diff_id, &config.rootfs.diff_ids.items[i]))
+                if (!digest_equal(&layer->diff_id, &config->rootfs.diff_ids.items[i]))
                         return error_set(err, ERROR_CORRUPT, "layer '%s' in the archive is not the one that the config names", row->layers.items[i]);
         }
-        if (image_write_verbatim(loader->lease, text.data, text.size, &written, err) < 0)
-                return -1;
         return 0;
+}
+
+/* Gives a config, which stays byte for byte, a manifest over its uncompressed layers, and records the image. */
+static int write_image(Loader *loader, const DockerArchiveImage *row, const Digest *config_digest, Error *err)
+{
+        _cleanup_buf_ Buf text = { 0 }, manifest_bytes = BUF_INIT(OCI_MANIFEST_SIZE_MAX);
+        _cleanup_image_config_ ImageConfig config = { 0 };
+        _cleanup_manifest_ Manifest manifest = { 0 };
+        Digest digest;
+
+        if (read_blob(loader, config_digest, OCI_CONFIG_SIZE_MAX, &text, err) < 0 || image_config_parse(text.data, text.size, &config, err) < 0)
+                return error_wrap(err, "config '%s' in the archive", row->config);
+        if (check_layers(loader, row, &config, err) < 0)
+                return -1;
+        manifest_init(&manifest, false);
+        descriptor_set(&manifest.config, MEDIA_OCI_CONFIG, config_digest, text.size);
+        for (size_t i = 0; i < config.rootfs.diff_ids.n_items; i++) {
+                LayerInfo info;
+
+                if (layer_info(loader->store, &config.rootfs.diff_ids.items[i], &info, err) < 0)
+                        return -1;
+                descriptor_set(descriptor_list_add(&manifest.layers), MEDIA_OCI_LAYER, &info.diff_id, info.tar_size);
+        }
+        if (manifest_text(&manifest, &manifest_bytes, err) < 0 || blob_put(loader->lease, manifest_bytes.data, manifest_bytes.size, &digest, err) < 0)
+                return -1;
+        return image_put(loader->lease, &digest, NULL, err);
 }
 
 static int resolve_docker(Loader *loader, Found *found, Error *err)

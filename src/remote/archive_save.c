@@ -10,13 +10,13 @@
 #include "base/fd.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "json/writer.h"
 #include "oci/config.h"
 #include "oci/layout.h"
 #include "oci/manifest.h"
 #include "oci/reference.h"
 #include "remote/archive.h"
 #include "tar/tar.h"
+#include "json/writer.h"
 
 #define COPY_SIZE ((size_t)1 << 20)
 

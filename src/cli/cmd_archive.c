@@ -1,0 +1,291 @@
+/*
+ * mica save, load, import.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/sys.h"
+#include "cli/command_list.h"
+#include "cli/context.h"
+#include "engine/images.h"
+#include "http/client.h"
+#include "oci/reference.h"
+#include "remote/archive.h"
+
+/* --- an output file that appears when it is complete --- */
+
+typedef struct OutputFile {
+        int fd;
+        char *path, *temporary; /* temporary NULL: written in place */
+} OutputFile;
+
+static int output_open(OutputFile *file, const char *path, Error *err)
+{
+        struct stat st;
+
+        *file = (OutputFile){ .fd = -1 };
+        if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+                return error_set(err, ERROR_INVALID, "invalid output path: '%s' is a directory", path);
+        file->path = xstrdup(path);
+        if (stat(path, &st) < 0 || S_ISREG(st.st_mode))
+                file->temporary = xasprintf("%s.%ld.tmp", path, (long)getpid());
+        file->fd = sys_openat(AT_FDCWD, file->temporary ? file->temporary : path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        return file->fd < 0 ? error_errno(err, errno, "cannot write '%s'", path) : 0;
+}
+
+static int output_finish(OutputFile *file, Error *err)
+{
+        if (!file->temporary)
+                return 0;
+        if (sys_fsync(file->fd) < 0 || sys_renameat(AT_FDCWD, file->temporary, AT_FDCWD, file->path) < 0)
+                return error_errno(err, errno, "cannot write '%s'", file->path);
+        free(TAKE_PTR(file->temporary));
+        return 0;
+}
+
+static void output_done(OutputFile *file)
+{
+        if (file->temporary)
+                unlink(file->temporary);
+        if (file->fd >= 0)
+                close(file->fd);
+        free(file->temporary);
+        free(file->path);
+}
+
+static int write_fd(void *user, const void *data, size_t size, Error *err)
+{
+        int r = fd_write_all(*(int *)user, data, size);
+
+        return r < 0 ? error_errno(err, r, "cannot write the archive") : 0;
+}
+
+/* --- save --- */
+
+typedef struct SaveOptions {
+        const char *output, *format;
+        StrList platforms;
+} SaveOptions;
+
+static const Option save_options[] = {
+        { "format", 0, OPTION_STRING, offsetof(SaveOptions, format), .help = "Format of the archive: docker-archive or oci-archive", .value = "docker-archive",
+          .choices = "docker-archive|oci-archive" },
+        { "output", 'o', OPTION_STRING, offsetof(SaveOptions, output), .help = "Write to a file, instead of STDOUT", .flags = OPTION_FILE },
+        OPTION_TABLE_END,
+};
+
+/* The item of an image, new when it is not there yet. */
+static ArchiveItem *get_item(ArchiveItem *items, size_t *n_items, Image *image)
+{
+        for (size_t i = 0; i < *n_items; i++)
+                if (digest_equal(&items[i].image->id, &image->id)) {
+                        image_free(image);
+                        return &items[i];
+                }
+        items[*n_items] = (ArchiveItem){ .image = image };
+        return &items[(*n_items)++];
+}
+
+static void add_name(ArchiveItem *item, const char *name)
+{
+        if (!strlist_has(&item->names, name))
+                strlist_add(&item->names, name);
+}
+
+/* "name:tag" saves that tag; "name" alone every tag of the repository; an id saves without names. */
+static int collect(Store *store, const char *typed, ArchiveItem *items, size_t *n_items, Error *err)
+{
+        _cleanup_reference_ Reference reference = { 0 };
+        _cleanup_error_ Error ignored = ERROR_INIT;
+        _cleanup_free_ char *full = NULL;
+        Image *image;
+        ArchiveItem *item;
+
+        if (image_find(store, typed, &image, err) < 0)
+                return -1;
+        item = get_item(items, n_items, image);
+        if (reference_parse_tagged(typed, &reference, &ignored) < 0)
+                return 0;
+        full = reference_text(&reference);
+        if (strlist_has(&item->image->names, full))
+                add_name(item, full);
+        return 0;
+}
+
+static int save(Store *store, const SaveOptions *options, ArchiveFormat format, const ArchiveItem *items, size_t n_items, Error *err)
+{
+        OutputFile file;
+        int out = STDOUT_FILENO, r;
+
+        if (!options->output)
+                return archive_save(store, items, n_items, format, &(Sink){ write_fd, &out }, err);
+        r = output_open(&file, options->output, err);
+        if (r >= 0)
+                r = archive_save(store, items, n_items, format, &(Sink){ write_fd, &file.fd }, err);
+        if (r >= 0)
+                r = output_finish(&file, err);
+        output_done(&file);
+        return r;
+}
+
+static int run_save(Cli *cli, const void *data, const StrList *args, Error *err)
+{
+        const SaveOptions *options = data;
+        ArchiveFormat format = ARCHIVE_DOCKER;
+        ArchiveItem *items;
+        size_t n_items = 0;
+        Store *store;
+        int r = 0;
+
+        if (streq(options->format, "oci-archive") || streq(options->format, "oci"))
+                format = ARCHIVE_OCI;
+        else if (!streq(options->format, "docker-archive") && !streq(options->format, "docker"))
+                return error_set(err, ERROR_INVALID, "unknown format '%s': say docker-archive or oci-archive", options->format);
+        if (!options->output && isatty(STDOUT_FILENO))
+                return error_set(err, ERROR_INVALID, "cowardly refusing to save to a terminal: use the -o flag or redirect");
+        if (cli_store(cli, &store, err) < 0)
+                return -1;
+        items = xcalloc(args->n_items, sizeof(*items));
+        for (size_t i = 0; i < args->n_items && r >= 0; i++)
+                r = collect(store, args->items[i], items, &n_items, err);
+        if (r >= 0)
+                r = save(store, options, format, items, n_items, err);
+        for (size_t i = 0; i < n_items; i++) {
+                image_free((Image *)items[i].image);
+                strlist_done(&items[i].names);
+        }
+        free(items);
+        return r;
+}
+
+const Command command_save = {
+        .usage = "[OPTIONS] IMAGE [IMAGE...]",
+        .summary = "Save one or more images to a tar archive (streamed to STDOUT by default)",
+        .options = { save_options },
+        .options_size = sizeof(SaveOptions),
+        .min_args = 1,
+        .max_args = COMMAND_ARGS_ANY,
+        .flags = COMMAND_IMAGES,
+        .run = run_save,
+};
+
+/* --- load --- */
+
+typedef struct LoadOptions {
+        const char *input, *platform;
+        bool quiet;
+} LoadOptions;
+
+static const Option load_options[] = {
+        { "input", 'i', OPTION_STRING, offsetof(LoadOptions, input), .help = "Read from a tar archive file or an OCI layout directory, instead of STDIN",
+          .flags = OPTION_FILE },
+        { "platform", 0, OPTION_STRING, offsetof(LoadOptions, platform), .help = "Load this platform of an image that has several" },
+        { "quiet", 'q', OPTION_BOOL, offsetof(LoadOptions, quiet), .help = "Suppress the load output" },
+        OPTION_TABLE_END,
+};
+
+static int print_loaded(void *user, const LoadedImage *image, Error *err)
+{
+        Cli *cli = user;
+        char id[DIGEST_TEXT_SIZE];
+
+        for (size_t i = 0; i < image->names.n_items; i++) {
+                _cleanup_reference_ Reference name = { 0 };
+                _cleanup_free_ char *text = NULL;
+
+                if (reference_parse(image->names.items[i], &name, err) < 0)
+                        return -1;
+                text = reference_familiar(&name);
+                fprintf(cli->out, "Loaded image: %s\n", text);
+        }
+        if (image->names.n_items == 0)
+                fprintf(cli->out, "Loaded image ID: %s\n", digest_format(&image->id, id));
+        return 0;
+}
+
+static int run_load(Cli *cli, const void *data, const StrList *args, Error *err)
+{
+        const LoadOptions *options = data;
+        ArchiveLoad load = { .platform = options->platform };
+        _cleanup_close_ int file = -1;
+        Store *store;
+
+        if (options->input) {
+                file = sys_openat(AT_FDCWD, options->input, O_RDONLY, 0);
+                if (file < 0)
+                        return error_errno(err, errno, "cannot open '%s'", options->input);
+        } else if (isatty(STDIN_FILENO)) {
+                return error_set(err, ERROR_INVALID, "requested load from stdin, but stdin is empty: use the -i flag or redirect");
+        }
+        if (cli_store(cli, &store, err) < 0)
+                return -1;
+        return archive_load(store, file >= 0 ? file : STDIN_FILENO, &load, print_loaded, cli, err);
+}
+
+const Command command_load = {
+        .usage = "[OPTIONS]",
+        .summary = "Load an image from a tar archive or STDIN",
+        .options = { load_options },
+        .options_size = sizeof(LoadOptions),
+        .run = run_load,
+};
+
+/* --- import --- */
+
+typedef struct ImportCommandOptions {
+        StrList changes;
+        const char *message, *platform;
+} ImportCommandOptions;
+
+static const Option import_options[] = {
+        { "change", 'c', OPTION_LIST, offsetof(ImportCommandOptions, changes), .help = "Apply Dockerfile instruction to the created image" },
+        { "message", 'm', OPTION_STRING, offsetof(ImportCommandOptions, message), .help = "Set commit message for imported image" },
+        { "platform", 0, OPTION_STRING, offsetof(ImportCommandOptions, platform), .help = "Set the platform of the image" },
+        OPTION_TABLE_END,
+};
+
+static int run_import(Cli *cli, const void *data, const StrList *args, Error *err)
+{
+        const ImportCommandOptions *options = data;
+        const char *source = args->items[0];
+        ImportOptions import = { .message = options->message,
+                                 .platform = options->platform,
+                                 .source = source,
+                                 .reference = args->n_items > 1 ? args->items[1] : NULL,
+                                 .changes = options->changes };
+        _cleanup_close_ int file = -1;
+        char text[DIGEST_TEXT_SIZE];
+        Digest id;
+        Store *store;
+
+        if (cli_source_date_epoch(&import.epoch, err) < 0 || cli_store(cli, &store, err) < 0)
+                return -1;
+        if (http_is_url(source))
+                import.url = source;
+        else if (!streq(source, "-")) {
+                file = sys_openat(AT_FDCWD, source, O_RDONLY, 0);
+                if (file < 0)
+                        return error_errno(err, errno, "cannot open '%s'", source);
+        }
+        if (engine_import(store, file >= 0 ? file : STDIN_FILENO, &import, &id, err) < 0)
+                return -1;
+        fprintf(cli->out, "%s\n", digest_format(&id, text));
+        return 0;
+}
+
+const Command command_import = {
+        .usage = "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]",
+        .summary = "Import the contents from a tarball to create a filesystem image",
+        .options = { import_options },
+        .options_size = sizeof(ImportCommandOptions),
+        .min_args = 1,
+        .max_args = 2,
+        .flags = COMMAND_FILES,
+        .run = run_import,
+};
