@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "build/engine.h"
+#include "fs/mount.h"
 
 void build_options_done(BuildOptions *options)
 {
@@ -47,6 +48,15 @@ static Build *build_new(Store *store, const BuildOptions *options)
         return build;
 }
 
+static void drop_secrets(Build *build)
+{
+        _cleanup_error_ Error ignored = ERROR_INIT;
+
+        if (build->secret_dir)
+                (void)mount_detach(build->secret_dir, &ignored);
+        free(build->secret_dir);
+}
+
 static void build_free(Build *build)
 {
         if (!build)
@@ -72,7 +82,7 @@ static void build_free(Build *build)
         free(build->host_text);
         free(build->target_text);
         free(build->dockerfile_name);
-        free(build->secret_dir);
+        drop_secrets(build);
         strlist_done(&build->names);
         progress_free(build->progress);
         if (build->stop_fd >= 0)

@@ -13,6 +13,7 @@ void copy_plan_done(CopyPlan *plan)
         for (size_t i = 0; i < plan->n_items; i++) {
                 free(plan->items[i].name);
                 free(plan->items[i].data);
+                free(plan->items[i].url);
                 ignore_matcher_free(plan->items[i].include);
                 if (plan->items[i].fd >= 0)
                         close(plan->items[i].fd);
@@ -42,15 +43,13 @@ void copy_plan_add_bytes(CopyPlan *plan, const char *name, const void *data, siz
         item->size = size;
 }
 
-void copy_plan_add_file(CopyPlan *plan, const char *name, int fd, uint64_t size, int64_t mtime_ns, const Digest *digest, bool unpack)
+CopyItem *copy_plan_add_download(CopyPlan *plan, const char *name, const char *url, bool unpack)
 {
         CopyItem *item = add_item(plan, COPY_FILE, name);
 
-        item->fd = fd;
-        item->size = size;
-        item->mtime_ns = mtime_ns;
-        item->digest = *digest;
+        item->url = xstrdup(url);
         item->unpack = unpack;
+        return item;
 }
 
 /* --- select --- */
@@ -387,7 +386,7 @@ int copy_plan_hash(CopyPlan *plan, Hash *hash, TreeProgress progress, void *user
                         hash_field(hash, item->data, item->size);
                 else
                         hash_field_digest(hash, &item->digest);
-                hash_field_u64(hash, item->kind == COPY_FILE ? (uint64_t)item->mtime_ns : 0);
+                hash_field_u64(hash, item->kind == COPY_FILE && !item->expected ? (uint64_t)item->mtime_ns : 0);
         }
         return 0;
 }
@@ -616,6 +615,23 @@ static int apply_archive(CopyPlan *plan, CopyItem *item, Dest *dest, const CopyO
         return archive_place(spool, &place, err) < 0 ? error_wrap(err, "cannot unpack '%s'", item->name) : 1;
 }
 
+/* Several files to one name: each would replace the one before (the reference forbids it; BuildKit lets the last one win). */
+static int check_destination(const CopyPlan *plan, Dest *dest, Error *err)
+{
+        size_t n_files = 0;
+        DestNode *node;
+        int found;
+
+        for (size_t i = 0; i < plan->n_items; i++)
+                n_files += plan->items[i].kind != COPY_NODE || !S_ISDIR(plan->items[i].node->mode);
+        if (n_files == 0 || plan->n_items < 2 || str_ends(plan->destination, "/"))
+                return 0;
+        found = dest_find(dest, plan->destination, &node, err);
+        if (found < 0 || (found && dest_is_dir(node)))
+                return found < 0 ? -1 : 0;
+        return error_set(err, ERROR_INVALID, "with more than one source the destination '%s' must be a directory and end with '/'", plan->destination);
+}
+
 int copy_plan_apply(CopyPlan *plan, Dest *dest, const CopyOwner *owner, Timestamp now, Error *err)
 {
         DestDirs dirs = {
@@ -625,6 +641,8 @@ int copy_plan_apply(CopyPlan *plan, Dest *dest, const CopyOwner *owner, Timestam
                 .mtime_ns = plan->epoch >= 0 ? plan->epoch * NSEC_PER_SEC : now,
         };
 
+        if (check_destination(plan, dest, err) < 0)
+                return -1;
         for (size_t i = 0; i < plan->n_items; i++) {
                 CopyItem *item = &plan->items[i];
                 int unpacked = apply_archive(plan, item, dest, owner, &dirs, err);

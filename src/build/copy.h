@@ -31,7 +31,9 @@ typedef struct CopyItem {
         int fd;                 /* COPY_FILE, and the inflated tar of an archive; owned; else -1 */
         uint64_t size;
         int64_t mtime_ns;
+        char *url;     /* COPY_FILE */
         Digest digest; /* COPY_FILE */
+        bool expected; /* the digest is --checksum: it alone is the key, whatever date the server gives */
         bool unpack;   /* archives become what is in them */
 } CopyItem;
 
@@ -54,8 +56,8 @@ void copy_plan_done(CopyPlan *plan);
  */
 int copy_plan_add_source(CopyPlan *plan, SourceTree *tree, const char *source, bool parents, bool unpack, Error *err);
 void copy_plan_add_bytes(CopyPlan *plan, const char *name, const void *data, size_t size);
-/* Takes over `fd`. */
-void copy_plan_add_file(CopyPlan *plan, const char *name, int fd, uint64_t size, int64_t mtime_ns, const Digest *digest, bool unpack);
+/* A file from `url`, to be filled in (fd, size, mtime_ns, digest). The item is valid until the next one is added. */
+CopyItem *copy_plan_add_download(CopyPlan *plan, const char *name, const char *url, bool unpack);
 
 /* Adds everything that decides about the result, but the stage below, to a key. */
 int copy_plan_hash(CopyPlan *plan, Hash *hash, TreeProgress progress, void *user, Error *err);

@@ -1,9 +1,13 @@
 /*
- * ADD from http and https: the file is fetched before its step has a key, because what it holds is the key.
+ * ADD from http and https. With --checksum the file is fetched only when its step has to run; without one it is fetched before the step has a key, because what it
+ * holds is the key.
  */
 #pragma once
 
 #include "build/engine.h"
 
-/* Fetches `url` and adds it to the plan of the step: named after the URL, mode 0600, dated by Last-Modified, checked against --checksum. */
+/* Adds `url` to the plan of the step: named after the URL, mode 0600, dated by Last-Modified. */
 int download_add(Build *build, Work *work, const char *url, Error *err);
+
+/* Fetches what download_add() left for later. */
+int download_missing(Build *build, Work *work, Error *err);

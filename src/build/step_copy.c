@@ -225,6 +225,8 @@ int copy_step_run(BuildStage *stage, Work *work, Digest *ret_diff_id, Error *err
         LayerInfo info;
         int root_fd = -1;
 
+        if (download_missing(stage->build, work, err) < 0)
+                return -1;
         if (!work->plan.link) {
                 if (stage_mount(stage, NULL, NULL, NULL, &rootfs, err) < 0)
                         return -1;
