@@ -300,6 +300,8 @@ static int plan(LintRun *run, Error *err)
                 run->diag->message = xstrdup(error_message(err));
                 return -1;
         }
+        if (str_empty(options->target))
+                target = STAGES_ALL;
         if (stages_reachable(run->stages, (const char *const *)run->base_names, target, run->needed, run->base_of, &run->order, err) < 0) {
                 if (!str_starts(run->order.message, "cannot ")) {
                         *run->diag = run->order;
@@ -309,10 +311,10 @@ static int plan(LintRun *run, Error *err)
                 error_done(err);
         }
         for (size_t i = 0; i < n; i++)
-                run->needed[i] |= str_empty(options->target);
-        for (size_t i = 0; i < n; i++)
                 if (check_base_name(run, i, err) < 0)
                         return -1;
+        if (lint_ask_bases(run, err) < 0)
+                return -1;
         return lint_walk(run, err);
 }
 
@@ -335,6 +337,7 @@ static int run_stages(LintRun *run, Error *err)
                 free(run->platforms[i]);
                 if (run->walked[i].walked)
                         stage_scope_done(&run->walked[i].scope);
+                lint_base_done(&run->walked[i].base);
         }
         free(run->base_names);
         free(run->platforms);

@@ -9,6 +9,7 @@
 /* What a stage looks like once it has been walked; later stages may start from it. */
 typedef struct LintStage {
         StageScope scope;
+        LintBase base; /* of the image it starts from */
         bool walked;
         bool env_known; /* false: the base image could not be asked */
         bool work_dir_set, has_shell;
@@ -31,6 +32,9 @@ typedef struct LintRun {
 } LintRun;
 
 void lint_warn(LintRun *run, const LintConfig *config, LintRuleId id, SourceRange range, const char *format, ...) _printf_(5, 6);
+
+/* Asks for the base images of the needed stages. -1: as lint_walk(). */
+int lint_ask_bases(LintRun *run, Error *err);
 
 /* Walks the instructions of the needed stages in order. -1: the build error is in run->diag. */
 int lint_walk(LintRun *run, Error *err);

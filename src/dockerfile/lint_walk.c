@@ -299,13 +299,34 @@ static void check_base_platform(LintRun *run, const Stage *stage, const LintBase
                   "Base image %s was pulled with platform \"%s\", expected \"%s\" for current build", run->base_names[stage->index], actual, expected);
 }
 
+int lint_ask_bases(LintRun *run, Error *err)
+{
+        for (size_t i = 0; i < run->stages->n_items; i++) {
+                const Stage *stage = &run->stages->items[i];
+                const char *image = run->base_names[i];
+                LintBase *base = &run->walked[i].base;
+
+                if (!run->needed[i] || run->base_of[i] >= 0)
+                        continue;
+                base->known = streq(image, "scratch");
+                if (base->known || !run->options->base_image)
+                        continue;
+                if (run->options->base_image(run->options->user, image, run->platforms[i], base, err) < 0) {
+                        _cleanup_free_ char *message = xstrdup(error_message(err));
+
+                        return diagnosis_set(run->diag, err, err->code, stage->from->filename, stage->from->from.image.pos, stage->from->range, "%s: %s", image,
+                                             message);
+                }
+                if (base->known)
+                        check_base_platform(run, stage, base);
+        }
+        return 0;
+}
+
 /* Starts the stage's variables from its base. The triggers are those of the base. */
 static int start_stage(LintRun *run, const Stage *stage, LintStage *walked, StrList *triggers, Error *err)
 {
-        const char *image = run->base_names[stage->index];
         int base = run->base_of[stage->index];
-        LintBase info = { .known = streq(image, "scratch") };
-        int r = 0;
 
         if (base >= 0 && run->walked[base].walked) {
                 const LintStage *from = &run->walked[base];
@@ -319,23 +340,15 @@ static int start_stage(LintRun *run, const Stage *stage, LintStage *walked, StrL
                         if (other->instructions[i].kind == INSTRUCTION_ONBUILD)
                                 strlist_add(triggers, other->instructions[i].onbuild.expression);
         } else {
-                if (!info.known && run->options->base_image)
-                        r = run->options->base_image(run->options->user, image, run->platforms[stage->index], &info, err);
-                stage_scope_init(&walked->scope, run->global, &info.env);
-                walked->env_known = info.known;
-                walked->has_shell = info.has_shell;
-                if (r < 0)
-                        diagnosis_set(run->diag, err, err->code, stage->from->filename, stage->from->from.image.pos, stage->from->range, "%s",
-                                      error_message(err));
-                else if (info.known)
-                        check_base_platform(run, stage, &info);
-                strlist_copy(triggers, &info.onbuild);
-                lint_base_done(&info);
+                stage_scope_init(&walked->scope, run->global, &walked->base.env);
+                walked->env_known = walked->base.known;
+                walked->has_shell = walked->base.has_shell;
+                strlist_copy(triggers, &walked->base.onbuild);
         }
         walked->walked = true;
-        if (r == 0 && !stage_scope_get(&walked->scope, "PATH"))
-                r = stage_scope_set(&walked->scope, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", err);
-        return r;
+        if (stage_scope_get(&walked->scope, "PATH"))
+                return 0;
+        return stage_scope_set(&walked->scope, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", err);
 }
 
 static int walk_stage(LintRun *run, const Stage *stage, Error *err)

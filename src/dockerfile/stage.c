@@ -313,8 +313,9 @@ int stages_reachable(const Stages *stages, const char *const *base_names, size_t
                 if (g.state[i] == UNSEEN)
                         r = find_cycle(&g, i);
         if (r == 0) {
-                memset(ret_needed, 0, n * sizeof(*ret_needed));
-                mark_needed(&g, target, ret_needed);
+                memset(ret_needed, target == STAGES_ALL, n * sizeof(*ret_needed));
+                if (target != STAGES_ALL)
+                        mark_needed(&g, target, ret_needed);
                 r = check_order(&g, ret_needed);
         }
         free(g.edges);

@@ -49,9 +49,10 @@ int stages_target(const Stages *stages, const char *target, size_t *ret, Error *
 int stages_find_source(const Stages *stages, const Instruction *instruction, const char *from, int *ret, Diagnosis *diag, Error *err);
 
 /*
- * The stages that `target` needs (itself included), as flags per index: FROM stage, COPY --from, mount from=. `base_of[i]` (may be NULL) is the stage that
- * stage i starts from, or -1; `base_names[i]` the expanded FROM words (scope.h). Errors: INVALID for a cycle ("circular dependency detected on stage: x") and
- * for a stage used before it is defined
+ * The stages that `target` (or STAGES_ALL) needs (itself included), as flags per index: FROM stage, COPY --from, mount from=. `base_of[i]` (may be NULL) is the
+ * stage that stage i starts from, or -1; `base_names[i]` the expanded FROM words (scope.h). Errors: INVALID for a cycle ("circular dependency detected on
+ * stage: x") and for a stage used before it is defined
  * (`cannot copy from stage "x", it needs to be defined before current stage "y"`).
  */
+#define STAGES_ALL SIZE_MAX
 int stages_reachable(const Stages *stages, const char *const *base_names, size_t target, bool *ret_needed, int *base_of, Diagnosis *diag, Error *err);
