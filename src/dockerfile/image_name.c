@@ -123,7 +123,8 @@ int image_name_check(const char *name, Error *err)
         n = strcspn(rest, ":");
         for (size_t i = 0; i < n; i++)
                 if (rest[i] >= 'A' && rest[i] <= 'Z')
-                        return error_set(err, ERROR_INVALID, "invalid reference format: repository name (%.*s) must be lowercase", (int)n, rest);
+                        return error_set(err, ERROR_INVALID, "invalid reference format: repository name (%s%.*s) must be lowercase",
+                                         rest == name && !slash ? "library/" : "", (int)n, rest);
         at = strchrnul(rest, '@');
         colon = memchr(rest, ':', (size_t)(at - rest));
         path_end = colon ? colon : at;
