@@ -160,12 +160,19 @@ static _noreturn_ void warden_main(const Once *once, char *const *argv, int life
 
 /* --- the caller --- */
 
-/* Removes what owners that are gone have left. An owner holds the lock of its directory. */
+/*
+ * Removes what owners that are gone have left. An owner holds the lock of its directory; while it makes the directory and has no lock yet, it holds the parent's,
+ * shared, which keeps sweepers out.
+ */
 static void sweep(Runtime *runtime, const char *parent)
 {
         struct dirent *entry;
         DIR *dir = opendir(parent);
 
+        if (dir && flock(dirfd(dir), LOCK_EX | LOCK_NB) < 0) {
+                closedir(dir);
+                return;
+        }
         while (dir && (entry = readdir(dir))) {
                 _cleanup_close_ int fd = -1;
                 _cleanup_free_ char *cgroup = NULL, *state = NULL;
@@ -192,6 +199,7 @@ static int make_bundle(Once *once, const RunSpec *spec, Error *err)
         static atomic_flag swept = ATOMIC_FLAG_INIT;
         _cleanup_free_ char *parent = xasprintf("%s/once", once->runtime->state_dir);
         _cleanup_buf_ Buf config = BUF_INIT(BUF_MAX_DEFAULT);
+        _cleanup_close_ int parent_fd = -1;
         char id[RANDOM_ID_SIZE];
         int r;
 
@@ -200,6 +208,9 @@ static int make_bundle(Once *once, const RunSpec *spec, Error *err)
         r = dir_make(AT_FDCWD, parent, 0700);
         if (r < 0)
                 return error_errno(err, r, "cannot make '%s'", parent);
+        parent_fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (parent_fd < 0 || flock(parent_fd, LOCK_SH) < 0)
+                return error_errno(err, errno, "cannot lock '%s'", parent);
         once->id = xstrdup(random_id(id));
         once->id[24] = '\0';
         once->dir = xasprintf("%s/%s", parent, once->id);
