@@ -135,7 +135,7 @@ def test_entrypoint_resets_an_inherited_cmd_only(store):
 
 def test_base_history_is_kept_byte_for_byte(tmp_path, base_tar):
     store = Store(tmp_path)
-    config = {"architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/bin"]}, "rootfs": {"type": "layers", "diff_ids": []},
+    config = {"architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/bin"]}, "rootfs": {"type": "layers", "diff_ids": ["DIFF_ID"]},
               "history": [{"created": "2020-01-02T03:04:05.123456789Z", "created_by": "/bin/sh -c #(nop) ADD file:x in / ", "odd_member": [1, 2]},
                           {"created": "2020-01-02T03:04:06+02:00", "created_by": "/bin/sh -c #(nop)  CMD [\"sh\"]", "empty_layer": True}]}
     store.import_tar("old", base_tar, config)

@@ -1,13 +1,12 @@
 /*
  * Drives build/ without the command line:
- *   import NAME TAR [CONFIG]         an image from one layer tar; CONFIG is the JSON of an image config to start from
+ *   import NAME TAR [CONFIG]         an image from one layer tar; CONFIG is the JSON of its config, with DIFF_ID in place of the layer's digest
  *   build [OPTION VALUE ...] CONTEXT options: -t -f --target --build-arg --label --secret --allow --network --platform --context --jobs --epoch
  * --no-cache-filter
  *                                    --add-host --ssh; and the flags --no-cache --host-ca --plain --stdin. Prints "id=", "manifest=", "cached=N/M"
  *   config NAME                      the image's config
  *   layers NAME                      "digest size" of each layer
  *   tar NAME                         the root file system as a tar
- *   fsck | gc
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +21,6 @@
 #include "fs/mount.h"
 #include "oci/reference.h"
 #include "store/image_write.h"
-#include "store/maintain.h"
 #include "store/rootfs.h"
 
 static volatile sig_atomic_t cancelled;
@@ -72,6 +70,7 @@ static int do_import(Store *store, char **args, Error *err)
         _cleanup_close_ int fd = open(args[1], O_RDONLY | O_CLOEXEC);
         WrittenImage written;
         LayerInfo info;
+        char id[DIGEST_TEXT_SIZE];
         ssize_t n;
 
         if (fd < 0)
@@ -85,7 +84,9 @@ static int do_import(Store *store, char **args, Error *err)
                 return -1;
         platform_host(&host);
         if (args[2]) {
-                if (image_config_parse(args[2], strlen(args[2]), &config, err) < 0)
+                _cleanup_free_ char *text = str_replace(args[2], "DIFF_ID", digest_format(&info.diff_id, id));
+
+                if (image_config_parse(text, strlen(text), &config, err) < 0)
                         return -1;
         } else {
                 Timestamp created = 1700000000 * NSEC_PER_SEC;
@@ -93,8 +94,8 @@ static int do_import(Store *store, char **args, Error *err)
                 image_config_init(&config, &host);
                 config.created = (ConfigTime){ .set = true, .time = created };
                 image_config_add_history(&config, &created, NULL, "imported", false);
+                digest_list_add(&config.rootfs.diff_ids, &info.diff_id);
         }
-        digest_list_add(&config.rootfs.diff_ids, &info.diff_id);
         if (reference_parse_target(args[0], &reference, err) < 0)
                 return -1;
         name = reference_text(&reference);
