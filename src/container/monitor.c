@@ -1,0 +1,604 @@
+/*
+ * The monitor of one container: a process of its own that holds the mounts, is the parent of the container's first process, copies its output to the log and to
+ * attached clients, their input to it, and records the end. It lives exactly as long as the container runs and needs nobody else.
+ *
+ * Invariants:
+ *  1. It holds the container's lock from before the first mount to its own end. Who gets the lock of an "active" container knows that its monitor is dead.
+ *  2. What is mounted is mounted in a mount namespace of its own: however it ends, the mounts are gone.
+ *  3. The state in the store says "running" only while there is a process, and is saved before any client is told of the end.
+ *  4. Memory is bounded: output is read only while every client that wants it keeps up.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/sys.h"
+#include "container/private.h"
+#include "fs/mount.h"
+#include "store/rootfs.h"
+
+#define CLIENTS_MAX 256
+#define CLIENT_PENDING_MAX ((size_t)256 << 10) /* beyond it the container's output waits */
+#define INPUT_PENDING_MAX ((size_t)256 << 10)
+#define RESTART_DELAY_MIN_MS 100
+#define RESTART_DELAY_MAX_MS 60000
+
+typedef struct Client {
+        int fd;
+        bool output, input;
+        Buf pending;  /* frames on their way to it */
+        Buf received; /* the beginning of a frame from it */
+} Client;
+
+typedef struct Monitor {
+        const MonitorStart *start;
+        Container *container;
+        Store *store;
+        Lease *lease;
+        Rootfs *rootfs;
+        Runtime *runtime;
+        LogWriter *log;
+        RunSpec spec;
+        int signal_fd, listen_fd;
+        int output[2]; /* read ends of standard output and error, or -1 */
+        int terminal;  /* master side, or -1 */
+        int input_fd;  /* write end of standard input (or the terminal), or -1 */
+        bool input_ending;
+        Buf input; /* on its way to the process */
+        pid_t pid;
+        bool exited, stopping;
+        int status;
+        Client clients[CLIENTS_MAX];
+        size_t n_clients;
+} Monitor;
+
+/* --- clients --- */
+
+static void client_drop(Monitor *monitor, size_t i)
+{
+        Client *client = &monitor->clients[i];
+        bool had_input = client->input;
+
+        close(client->fd);
+        buf_done(&client->pending);
+        buf_done(&client->received);
+        monitor->clients[i] = monitor->clients[--monitor->n_clients];
+        if (had_input && monitor->container->data.config.stdin_once && !monitor->container->data.config.tty)
+                monitor->input_ending = true;
+}
+
+static void client_add(Monitor *monitor, int fd, bool output, bool input)
+{
+        if (monitor->n_clients == CLIENTS_MAX) {
+                close(fd);
+                return;
+        }
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+        monitor->clients[monitor->n_clients++] = (Client){ .fd = fd,
+                                                           .output = output,
+                                                           .input = input,
+                                                           .pending = BUF_INIT(CLIENT_PENDING_MAX * 2 + FRAME_SIZE_MAX * 2),
+                                                           .received = BUF_INIT(FRAME_SIZE_MAX + FRAME_HEADER_SIZE) };
+}
+
+/* Sends what is pending. False when the client is gone. */
+static bool client_flush(Client *client)
+{
+        while (client->pending.size > 0) {
+                ssize_t n = send(client->fd, client->pending.data, client->pending.size, MSG_NOSIGNAL);
+
+                if (n < 0)
+                        return errno == EAGAIN || errno == EINTR;
+                buf_consume(&client->pending, (size_t)n);
+        }
+        return true;
+}
+
+static void client_put(Client *client, FrameType type, const void *data, size_t size)
+{
+        uint8_t header[FRAME_HEADER_SIZE];
+
+        frame_header(header, type, size);
+        buf_put(&client->pending, header, sizeof(header));
+        buf_put(&client->pending, data, size);
+}
+
+static bool clients_keep_up(const Monitor *monitor)
+{
+        for (size_t i = 0; i < monitor->n_clients; i++)
+                if (monitor->clients[i].output && monitor->clients[i].pending.size > CLIENT_PENDING_MAX)
+                        return false;
+        return true;
+}
+
+static void handle_frame(Monitor *monitor, Client *client, uint8_t type, const uint8_t *data, size_t size)
+{
+        struct winsize window = { 0 };
+
+        switch (type) {
+        case FRAME_HELLO:
+                client->output = size >= 1 && (data[0] & HELLO_OUTPUT);
+                client->input = size >= 1 && (data[0] & HELLO_INPUT);
+                break;
+        case FRAME_STDIN:
+                if (client->input && monitor->input_fd >= 0 && !monitor->input_ending)
+                        buf_put(&monitor->input, data, size);
+                break;
+        case FRAME_STDIN_END:
+                if (client->input && !monitor->container->data.config.tty)
+                        monitor->input_ending = true;
+                break;
+        case FRAME_RESIZE:
+                if (size == 4 && monitor->terminal >= 0) {
+                        window.ws_row = (unsigned short)(data[0] << 8 | data[1]);
+                        window.ws_col = (unsigned short)(data[2] << 8 | data[3]);
+                        ioctl(monitor->terminal, TIOCSWINSZ, &window);
+                }
+                break;
+        case FRAME_SIGNAL:
+                if (size == 1 && monitor->pid > 0 && !monitor->exited)
+                        kill(monitor->pid, data[0]);
+                break;
+        case FRAME_STOPPING:
+                monitor->stopping = true;
+                break;
+        default:
+                break; /* a newer client's; nothing depends on it */
+        }
+}
+
+/* Reads what a client sends. False when it is gone. */
+static bool client_read(Monitor *monitor, Client *client)
+{
+        char data[16384];
+        ssize_t n = recv(client->fd, data, MIN(sizeof(data), client->received.max - client->received.size), 0);
+
+        if (n < 0)
+                return errno == EAGAIN || errno == EINTR;
+        if (n == 0)
+                return false;
+        buf_put(&client->received, data, (size_t)n);
+        while (client->received.size >= FRAME_HEADER_SIZE) {
+                const uint8_t *frame = (const uint8_t *)client->received.data;
+                size_t size = (size_t)frame[4] << 24 | (size_t)frame[5] << 16 | (size_t)frame[6] << 8 | frame[7];
+
+                if (size > FRAME_SIZE_MAX)
+                        return false;
+                if (client->received.size < FRAME_HEADER_SIZE + size)
+                        break;
+                handle_frame(monitor, client, frame[0], frame + FRAME_HEADER_SIZE, size);
+                buf_consume(&client->received, FRAME_HEADER_SIZE + size);
+        }
+        return true;
+}
+
+static void accept_client(Monitor *monitor)
+{
+        int fd = accept4(monitor->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+        if (fd >= 0)
+                client_add(monitor, fd, false, false);
+}
+
+static int listen_for_clients(Monitor *monitor, Error *err)
+{
+        _cleanup_close_ int dir = open(monitor->container->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        char proc[FD_PROC_PATH_SIZE];
+
+        if (dir < 0)
+                return error_errno(err, errno, "cannot open '%s'", monitor->container->dir);
+        monitor->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        sys_unlinkat(dir, "monitor.sock", 0);
+        snprintf(address.sun_path, sizeof(address.sun_path), "%s/monitor.sock", fd_proc_path(dir, proc));
+        if (monitor->listen_fd < 0 || bind(monitor->listen_fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(monitor->listen_fd, 64) < 0)
+                return error_errno(err, errno, "cannot listen on '%s/monitor.sock'", monitor->container->dir);
+        return 0;
+}
+
+/* --- the process --- */
+
+static int make_pipe(int *ret_ours, int *ret_theirs, bool we_read, Error *err)
+{
+        int fds[2];
+
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return error_errno(err, errno, "cannot make a pipe");
+        *ret_ours = fds[we_read ? 0 : 1];
+        *ret_theirs = fds[we_read ? 1 : 0];
+        fcntl(*ret_ours, F_SETFL, O_NONBLOCK);
+        return 0;
+}
+
+static void set_window(const Monitor *monitor)
+{
+        struct winsize window = { .ws_row = monitor->start->options.rows, .ws_col = monitor->start->options.columns };
+
+        if (window.ws_row && window.ws_col)
+                ioctl(monitor->terminal, TIOCSWINSZ, &window);
+}
+
+static int start_process(Monitor *monitor, Error *err)
+{
+        _cleanup_close_ int in = -1, out = -1, errors = -1;
+        _cleanup_free_ char *bundle = container_file(monitor->container, "bundle");
+        RunLaunch launch = RUN_LAUNCH_INIT;
+        Container *container = monitor->container;
+
+        if (!monitor->spec.terminal) {
+                if (make_pipe(&monitor->output[0], &out, true, err) < 0 || make_pipe(&monitor->output[1], &errors, true, err) < 0 ||
+                    (container->data.config.open_stdin && make_pipe(&monitor->input_fd, &in, false, err) < 0))
+                        return -1;
+        }
+        launch.id = container->id;
+        launch.bundle = bundle;
+        launch.stdin_fd = in;
+        launch.stdout_fd = out;
+        launch.stderr_fd = errors;
+        launch.ret_terminal = &monitor->terminal;
+        if (runtime_launch(monitor->runtime, &monitor->spec, &launch, &monitor->pid, err) < 0)
+                return -1;
+        if (monitor->spec.terminal) {
+                fcntl(monitor->terminal, F_SETFL, fcntl(monitor->terminal, F_GETFL) | O_NONBLOCK);
+                monitor->output[0] = monitor->terminal;
+                monitor->input_fd = container->data.config.open_stdin ? monitor->terminal : -1;
+                set_window(monitor);
+        }
+        monitor->exited = monitor->input_ending = false;
+        container_set_status(container, "running");
+        container->state.pid = monitor->pid;
+        container->state.pid_start = process_start_time(monitor->pid);
+        container->state.exit_code = 0;
+        container->state.oom_killed = false;
+        container->state.started = clock_now();
+        free(container->state.error);
+        container->state.error = NULL;
+        return container_save_state(monitor->store, container, err);
+}
+
+static void close_process(Monitor *monitor)
+{
+        if (monitor->terminal >= 0) {
+                close(monitor->terminal);
+        } else {
+                closep(&monitor->output[0]);
+                closep(&monitor->output[1]);
+                closep(&monitor->input_fd);
+        }
+        monitor->output[0] = monitor->output[1] = monitor->input_fd = monitor->terminal = -1;
+        buf_reset(&monitor->input);
+}
+
+static void reap(Monitor *monitor)
+{
+        struct signalfd_siginfo info;
+        int status;
+        pid_t pid;
+
+        while (read(monitor->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+                if (info.ssi_signo != SIGCHLD && monitor->pid > 0 && !monitor->exited) { /* the machine goes down */
+                        monitor->stopping = true;
+                        kill(monitor->pid, SIGTERM);
+                }
+        }
+        while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+                if (pid != monitor->pid)
+                        continue;
+                monitor->exited = true;
+                monitor->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        }
+}
+
+/* --- copying --- */
+
+static void copy_output(Monitor *monitor, int i)
+{
+        char data[FRAME_SIZE_MAX];
+        ssize_t n = read(monitor->output[i], data, sizeof(data));
+
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return;
+        if (n <= 0) { /* a terminal's other side closed is EIO */
+                if (monitor->terminal < 0)
+                        close(monitor->output[i]);
+                monitor->output[i] = -1;
+                return;
+        }
+        log_writer_add(monitor->log, i + 1, data, (size_t)n);
+        for (size_t k = 0; k < monitor->n_clients; k++)
+                if (monitor->clients[k].output)
+                        client_put(&monitor->clients[k], i == 0 ? FRAME_STDOUT : FRAME_STDERR, data, (size_t)n);
+}
+
+static void copy_input(Monitor *monitor)
+{
+        if (monitor->input.size > 0) {
+                ssize_t n = write(monitor->input_fd, monitor->input.data, monitor->input.size);
+
+                if (n < 0 && errno != EAGAIN && errno != EINTR) { /* the process does not read any more */
+                        buf_reset(&monitor->input);
+                        monitor->input_ending = true;
+                } else if (n > 0) {
+                        buf_consume(&monitor->input, (size_t)n);
+                }
+        }
+        if (monitor->input.size == 0 && monitor->input_ending) {
+                if (monitor->terminal < 0)
+                        close(monitor->input_fd);
+                monitor->input_fd = -1;
+        }
+}
+
+/* One round of waiting and copying. */
+static void turn(Monitor *monitor, int timeout_ms)
+{
+        struct pollfd polls[5 + CLIENTS_MAX];
+        bool keep_up = clients_keep_up(monitor), want_input = monitor->input.size < INPUT_PENDING_MAX;
+        size_t n_clients = monitor->n_clients;
+
+        polls[0] = (struct pollfd){ .fd = monitor->signal_fd, .events = POLLIN };
+        polls[1] = (struct pollfd){ .fd = monitor->listen_fd, .events = POLLIN };
+        for (int i = 0; i < 2; i++)
+                polls[2 + i] = (struct pollfd){ .fd = keep_up ? monitor->output[i] : -1, .events = POLLIN };
+        polls[4] = (struct pollfd){ .fd = monitor->input.size > 0 || (monitor->input_ending && monitor->input_fd >= 0) ? monitor->input_fd : -1,
+                                    .events = POLLOUT };
+        for (size_t i = 0; i < n_clients; i++)
+                polls[5 + i] = (struct pollfd){ .fd = monitor->clients[i].fd,
+                                                .events = (short)((want_input || !monitor->clients[i].input ? POLLIN : 0) |
+                                                                  (monitor->clients[i].pending.size ? POLLOUT : 0)) };
+        if (poll(polls, 5 + n_clients, timeout_ms) < 0)
+                return;
+        if (polls[0].revents)
+                reap(monitor);
+        for (int i = 0; i < 2; i++)
+                if (polls[2 + i].revents && monitor->output[i] >= 0)
+                        copy_output(monitor, i);
+        for (size_t i = n_clients; i-- > 0;) { /* backwards: dropping one moves the last into its place */
+                Client *client = &monitor->clients[i];
+                bool alive = !(polls[5 + i].revents & (POLLIN | POLLHUP | POLLERR)) || client_read(monitor, client);
+
+                if (alive)
+                        alive = client_flush(client);
+                if (!alive)
+                        client_drop(monitor, i);
+        }
+        if (polls[4].revents || (monitor->input_fd >= 0 && (monitor->input.size > 0 || monitor->input_ending)))
+                copy_input(monitor);
+        if (polls[1].revents)
+                accept_client(monitor);
+}
+
+/* --- from start to end --- */
+
+static int mount_root(Monitor *monitor, Error *err)
+{
+        Container *container = monitor->container;
+        _cleanup_free_ char *upper = container_file(container, "upper"), *work = container_file(container, "work"),
+                            *merged = container_file(container, "merged");
+        RootfsOptions options = { .upper = upper, .work = work, .durable = true, .merge = true, .target = merged };
+        size_t n = container->data.layers.n_items;
+        _cleanup_free_ Digest *layers = NEW_ARRAY(Digest, n + 1);
+        int r;
+
+        for (size_t i = 0; i < n; i++)
+                if (digest_parse(container->data.layers.items[i], &layers[i], err) < 0)
+                        return -1;
+        r = dir_make(AT_FDCWD, merged, 0700);
+        if (r < 0)
+                return error_errno(err, r, "cannot make '%s'", merged);
+        return rootfs_mount(monitor->lease, layers, n, &options, &monitor->rootfs, err);
+}
+
+static int prepare(Monitor *monitor, Error *err)
+{
+        Container *container = monitor->container;
+        StoreOptions options = { .root = monitor->start->store_root, .driver = monitor->start->store_driver };
+        RuntimeOptions runtime_options = { .name = container->data.host.runtime };
+        sigset_t set;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGCHLD);
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGINT);
+        sigprocmask(SIG_BLOCK, &set, NULL);
+        monitor->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        if (monitor->signal_fd < 0)
+                return error_errno(err, errno, "cannot listen for signals");
+        if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+                return error_errno(err, errno, "cannot become a subreaper");
+        if (mount_namespace_enter(err) < 0 || store_open(&options, &monitor->store, err) < 0 ||
+            lease_new(monitor->store, "container", &monitor->lease, err) < 0 || runtime_open(&runtime_options, &monitor->runtime, err) < 0 ||
+            log_writer_open(container, &monitor->log, err) < 0 || container_write_files(container, err) < 0 || listen_for_clients(monitor, err) < 0 ||
+            mount_root(monitor, err) < 0)
+                return -1;
+        for (size_t i = 0; i < container->data.mounts.n_items; i++)
+                if (container_fill_volume(rootfs_fd(monitor->rootfs), &container->data.mounts.items[i], err) < 0)
+                        return -1;
+        return container_run_spec(container, rootfs_path(monitor->rootfs), rootfs_fd(monitor->rootfs), &monitor->spec, err);
+}
+
+/* The process has ended: what it left is killed, the rest of its output copied. */
+static void finish_process(Monitor *monitor)
+{
+        Container *container = monitor->container;
+        _cleanup_error_ Error failure = ERROR_INIT;
+        int64_t deadline = clock_monotonic_ns() + 2 * NSEC_PER_SEC;
+
+        container->state.oom_killed = container->data.host.memory > 0 && runtime_oom_killed(monitor->runtime, container->id, monitor->spec.cgroup_parent);
+        if (runtime_remove(monitor->runtime, container->id, monitor->spec.cgroup_parent, &failure) < 0)
+                log_warning("%s", error_message(&failure));
+        /* Without a cgroup a process that left may hold the output for ever */
+        while ((monitor->output[0] >= 0 || monitor->output[1] >= 0) && clock_monotonic_ns() < deadline)
+                turn(monitor, 100);
+        close_process(monitor);
+        container->state.pid = 0;
+        container->state.exit_code = monitor->status;
+        container->state.finished = clock_now();
+}
+
+static bool restart_wanted(const Monitor *monitor)
+{
+        const HostRestartPolicy *policy = &monitor->container->data.host.restart_policy;
+
+        if (monitor->stopping)
+                return false;
+        if (streq(policy->name, "always") || streq(policy->name, "unless-stopped"))
+                return true;
+        return streq(policy->name, "on-failure") && monitor->status != 0 &&
+               (policy->maximum_retry_count == 0 || monitor->container->state.restart_count < policy->maximum_retry_count);
+}
+
+/* Runs the process again and again as the policy says, until it is to stay down. */
+static void keep_running(Monitor *monitor)
+{
+        Container *container = monitor->container;
+        int64_t delay_ms = RESTART_DELAY_MIN_MS;
+
+        for (;;) {
+                _cleanup_error_ Error failure = ERROR_INIT;
+                int64_t until;
+
+                while (!monitor->exited)
+                        turn(monitor, -1);
+                if (container->state.started + 10 * NSEC_PER_SEC < clock_now())
+                        delay_ms = RESTART_DELAY_MIN_MS; /* docker: ten seconds up is a success */
+                finish_process(monitor);
+                if (!restart_wanted(monitor))
+                        return;
+                container_set_status(container, "restarting");
+                container->state.restart_count++;
+                container_save_state(monitor->store, container, &failure);
+                until = clock_monotonic_ns() + delay_ms * NSEC_PER_MSEC;
+                while (!monitor->stopping && clock_monotonic_ns() < until)
+                        turn(monitor, (int)MAX((until - clock_monotonic_ns()) / NSEC_PER_MSEC, (int64_t)1));
+                delay_ms = MIN(delay_ms * 2, (int64_t)RESTART_DELAY_MAX_MS);
+                if (monitor->stopping)
+                        return;
+                error_done(&failure);
+                if (start_process(monitor, &failure) < 0) {
+                        free(container->state.error);
+                        container->state.error = xstrdup(error_message(&failure));
+                        close_process(monitor);
+                        return;
+                }
+        }
+}
+
+static void tell_clients(Monitor *monitor, int status)
+{
+        uint8_t data[4] = { 0, 0, 0, (uint8_t)status };
+        int64_t deadline = clock_monotonic_ns() + 10 * NSEC_PER_SEC;
+
+        accept_client(monitor); /* who came at the last moment is told, too */
+        for (size_t i = 0; i < monitor->n_clients; i++)
+                client_put(&monitor->clients[i], FRAME_EXIT, data, sizeof(data));
+        while (monitor->n_clients > 0 && clock_monotonic_ns() < deadline) {
+                bool pending = false;
+
+                for (size_t i = monitor->n_clients; i-- > 0;) {
+                        if (!client_flush(&monitor->clients[i]))
+                                client_drop(monitor, i);
+                        else
+                                pending |= monitor->clients[i].pending.size > 0;
+                }
+                if (!pending)
+                        return;
+                turn(monitor, 50);
+        }
+}
+
+static void unmount(Monitor *monitor)
+{
+        _cleanup_free_ char *merged = container_file(monitor->container, "merged"), *socket_path = container_file(monitor->container, "monitor.sock");
+
+        rootfs_free(monitor->rootfs);
+        monitor->rootfs = NULL;
+        sys_unlinkat(AT_FDCWD, socket_path, 0);
+        lease_free(monitor->lease);
+        monitor->lease = NULL;
+}
+
+static void report(const Monitor *monitor, const Error *failure)
+{
+        MonitorReport message = { .failed = failure ? (int32_t)failure->code : 0, .status = failure ? failure->status : 0 };
+
+        fd_write_all(monitor->start->report_fd, &message, sizeof(message));
+        if (failure)
+                fd_write_all(monitor->start->report_fd, error_message(failure), strlen(error_message(failure)));
+        close(monitor->start->report_fd);
+}
+
+/* A start that failed: docker leaves the container "created", with the code and the message. */
+static void fail_start(Monitor *monitor, const Error *failure)
+{
+        Container *container = monitor->container;
+        _cleanup_error_ Error ignored = ERROR_INIT;
+
+        close_process(monitor);
+        unmount(monitor);
+        container->state.exit_code = failure->code == ERROR_EXIT ? failure->status : 128;
+        free(container->state.error);
+        container->state.error = xstrdup(error_message(failure));
+        if (monitor->store) {
+                container_save_state(monitor->store, container, &ignored);
+                if (container->data.host.auto_remove)
+                        container_delete(monitor->store, container, true, &ignored);
+        }
+        report(monitor, failure);
+}
+
+static void end(Monitor *monitor)
+{
+        Container *container = monitor->container;
+        _cleanup_error_ Error failure = ERROR_INIT;
+
+        container_set_status(container, "exited");
+        log_writer_free(monitor->log);
+        monitor->log = NULL;
+        if (container->data.host.auto_remove) {
+                unmount(monitor);
+                if (container_delete(monitor->store, container, true, &failure) < 0)
+                        log_warning("cannot remove container '%s': %s", container->name, error_message(&failure));
+                tell_clients(monitor, monitor->status);
+                return;
+        }
+        if (container_save_state(monitor->store, container, &failure) < 0)
+                log_warning("%s", error_message(&failure));
+        tell_clients(monitor, monitor->status);
+        unmount(monitor);
+}
+
+_noreturn_ void monitor_main(const MonitorStart *start)
+{
+        Monitor *monitor = NEW(Monitor);
+        Error failure = ERROR_INIT;
+
+        monitor->start = start;
+        monitor->container = start->container;
+        monitor->signal_fd = monitor->listen_fd = monitor->terminal = monitor->input_fd = monitor->output[0] = monitor->output[1] = -1;
+        monitor->input = BUF_INIT(INPUT_PENDING_MAX + FRAME_SIZE_MAX * 4);
+        prctl(PR_SET_NAME, "mica-monitor");
+        if (start->client_fd >= 0)
+                client_add(monitor, start->client_fd, true, start->options.attach_stdin);
+        if (prepare(monitor, &failure) < 0 || start_process(monitor, &failure) < 0) {
+                fail_start(monitor, &failure);
+                _exit(1);
+        }
+        report(monitor, NULL);
+        keep_running(monitor);
+        end(monitor);
+        _exit(0);
+}

@@ -1,0 +1,162 @@
+/*
+ * Private to container/: a container as it is in memory, its files on disk, and the protocol of its monitor. On disk: docs/formats/container.md.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "container/config.h"
+#include "container/container.h"
+#include "runtime/runtime.h"
+#include "store/container.h"
+#include "store/image.h"
+#include "store/store.h"
+
+/* One mount that a container has beside the default ones; docker's "Mounts". */
+typedef struct MountPoint {
+        char *type; /* "bind", "volume", "tmpfs" */
+        char *name; /* volume */
+        char *source, *destination;
+        char *mode; /* options as the user gave them: "ro,Z" */
+        bool rw;
+        char *propagation;
+        char *tmpfs_options;
+        bool anonymous; /* a volume without a name of its own: goes with the container */
+        bool no_copy;
+        bool non_recursive;
+} MountPoint;
+
+/* What never changes after creation: the record's `config`. */
+typedef struct ContainerData {
+        char *path; /* docker's Path and Args: the process */
+        StrList args;
+        ContainerConfig config; /* merged with the image's */
+        HostConfig host;
+        JSON_ITEMS(MountPoint) mounts;
+        StrList layers; /* diffIDs, bottom first */
+        char *platform;
+} ContainerData;
+
+extern const JsonField container_data_fields[];
+
+/* What changes: the record's `state`. */
+typedef struct ContainerState {
+        char *status; /* "created", "running", "paused", "restarting", "exited", "dead" */
+        int64_t pid;
+        int64_t pid_start; /* of /proc/<pid>/stat: tells a process from a later one with the same number */
+        int64_t exit_code;
+        bool oom_killed;
+        char *error;
+        int64_t started, finished; /* Timestamp; 0: never */
+        int64_t restart_count;
+} ContainerState;
+
+extern const JsonField container_state_fields[];
+void container_state_done(ContainerState *state);
+
+typedef struct Container {
+        char id[65];
+        char *name;
+        Digest image;
+        Timestamp created;
+        ContainerData data;
+        ContainerState state;
+        char *dir; /* containers/<id>, absolute */
+} Container;
+
+void container_free(Container *container);
+DEFINE_CLEANUP(Container *, container_free)
+
+/* Reads a record into memory; with repair of what a killed monitor left. */
+int container_load(Store *store, const char *name_or_id, Container **ret, Error *err);
+int container_from_record(Store *store, const ContainerRecord *record, Container **ret, Error *err);
+
+int container_save_state(Store *store, const Container *container, Error *err);
+void container_set_status(Container *container, const char *status);
+bool container_is_active(const Container *container); /* running, paused or restarting: a monitor is there */
+
+/* <dir>/<name>. New string. */
+char *container_file(const Container *container, const char *name);
+
+/* The lock that a monitor holds for its life. Returns the descriptor with the lock, -1 (error), or -2 when somebody has it. */
+int container_lock(const Container *container, Error *err);
+#define CONTAINER_LOCKED (-2)
+
+/* Removes everything of a container that does not run: record, directory, anonymous volumes when asked. */
+int container_delete(Store *store, const Container *container, bool volumes, Error *err);
+
+/* Field 22 of /proc/<pid>/stat, or 0. */
+int64_t process_start_time(pid_t pid);
+
+/* --- names and ids --- */
+char *container_make_name(unsigned attempt); /* new string */
+int container_check_name(const char *name, Error *err);
+
+/* --- create --- */
+
+/* From --volume, --mount, --tmpfs and the image's VOLUMEs to mount points; makes the volumes. */
+int container_plan_mounts(Store *store, ContainerData *data, Error *err);
+
+/* --- start: in the monitor --- */
+
+typedef struct MonitorStart {
+        Container *container;
+        const char *store_root, *store_driver;
+        int lock_fd;   /* held */
+        int report_fd; /* takes one MonitorReport and the error's text */
+        int client_fd; /* an attached client, or -1 */
+        StartOptions options;
+} MonitorStart;
+
+typedef struct MonitorReport {
+        int32_t failed; /* ErrorCode, or 0 */
+        int32_t status; /* err->status */
+} MonitorReport;
+
+_noreturn_ void monitor_main(const MonitorStart *start);
+
+/* The spec of the container's process over its mounted root. */
+int container_run_spec(Container *container, const char *root, int root_fd, RunSpec *spec, Error *err);
+/* User of a process in the container: "user[:group]" looked up in the root's own files. */
+int container_resolve_user(int root_fd, const char *user, const StrList *group_add, RunSpec *spec, char **ret_home, Error *err);
+/* Writes hostname, hosts and resolv.conf into the container's directory. */
+int container_write_files(const Container *container, Error *err);
+/* Fills a new volume with what the image has at its place. */
+int container_fill_volume(int root_fd, const MountPoint *mount, Error *err);
+
+/* --- log --- */
+
+typedef struct LogWriter LogWriter;
+int log_writer_open(const Container *container, LogWriter **ret, Error *err);
+void log_writer_free(LogWriter *writer); /* writes what is left of a line */
+DEFINE_CLEANUP(LogWriter *, log_writer_free)
+void log_writer_add(LogWriter *writer, int stream, const char *data, size_t size); /* stream 1 or 2 */
+
+/* --- the monitor's socket: frames of 8 bytes of header (type, 0, 0, 0, size big endian) and data --- */
+
+typedef enum FrameType {
+        /* docker's multiplexed stream */
+        FRAME_STDIN = 0, /* client to monitor */
+        FRAME_STDOUT = 1,
+        FRAME_STDERR = 2,
+        /* ours; monitor to client */
+        FRAME_EXIT = 16, /* 4 bytes big endian: the exit code. The last frame */
+        /* ours; client to monitor */
+        FRAME_HELLO = 32,     /* 1 byte: bit 0 output wanted, bit 1 has input. First frame; without it a client only waits for the end */
+        FRAME_STDIN_END = 33, /* no data */
+        FRAME_RESIZE = 34,    /* rows, columns: 2 bytes each, big endian */
+        FRAME_SIGNAL = 36,    /* 1 byte: a signal for the container's process */
+        FRAME_STOPPING = 35,  /* the user wants it to stay stopped: no restart */
+} FrameType;
+
+#define FRAME_HEADER_SIZE 8
+#define FRAME_SIZE_MAX 65536
+#define HELLO_OUTPUT 1
+#define HELLO_INPUT 2
+
+void frame_header(uint8_t *header, FrameType type, size_t size);
+int frame_send(int fd, FrameType type, const void *data, size_t size); /* blocking; 0 or -errno */
+
+/* Connects to the monitor. The descriptor, or -1 with CONFLICT when there is none. */
+int monitor_connect(const Container *container, Error *err);
+/* Waits for FRAME_EXIT, at most timeout_ms (-1: for ever). 1 when it came (*ret_status), 0 at the timeout. */
+int monitor_wait(int fd, int64_t timeout_ms, int *ret_status, Error *err);

@@ -1,0 +1,175 @@
+/* A container between its row in the store and memory; and what to do when its monitor was killed. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/sys.h"
+#include "container/private.h"
+
+void container_free(Container *container)
+{
+        if (!container)
+                return;
+        free(container->name);
+        free(container->dir);
+        json_object_done(container_data_fields, &container->data);
+        container_state_done(&container->state);
+        free(container);
+}
+
+char *container_file(const Container *container, const char *name)
+{
+        return xasprintf("%s/%s", container->dir, name);
+}
+
+void container_set_status(Container *container, const char *status)
+{
+        free(container->state.status);
+        container->state.status = xstrdup(status);
+}
+
+bool container_is_active(const Container *container)
+{
+        return streq(container->state.status, "running") || streq(container->state.status, "paused") || streq(container->state.status, "restarting");
+}
+
+int container_from_record(Store *store, const ContainerRecord *record, Container **ret, Error *err)
+{
+        _cleanup_(container_freep) Container *container = NEW(Container);
+
+        memcpy(container->id, record->id, sizeof(container->id));
+        container->name = xstrdup(record->name);
+        container->image = record->image;
+        container->created = record->created;
+        container->dir = xasprintf("%s/containers/%s", store_root(store), record->id);
+        if (json_object_read(record->config, strlen(record->config), NULL, container_data_fields, &container->data, sizeof(container->data), err) < 0 ||
+            json_object_read(record->state, strlen(record->state), NULL, container_state_fields, &container->state, sizeof(container->state), err) < 0)
+                return error_wrap(err, "the record of container '%s' is damaged", record->name);
+        *ret = TAKE_PTR(container);
+        return 0;
+}
+
+int container_save_state(Store *store, const Container *container, Error *err)
+{
+        _cleanup_buf_ Buf text = BUF_INIT(1 << 20);
+
+        if (json_object_text(container_state_fields, &container->state, JSON_WRITE_NO_HTML, &text, err) < 0)
+                return -1;
+        return container_record_set_state(store, container->id, buf_str(&text), err);
+}
+
+int64_t process_start_time(pid_t pid)
+{
+        _cleanup_free_ char *path = xasprintf("/proc/%d/stat", pid);
+        _cleanup_buf_ Buf text = BUF_INIT(4096);
+        const char *p;
+
+        if (pid <= 0 || file_read(AT_FDCWD, path, &text) < 0)
+                return 0;
+        p = strrchr(buf_str(&text), ')'); /* the name before may contain anything; field 3 follows */
+        for (int field = 2; p && field < 22; field++) {
+                p = strchr(p, ' ');
+                if (p)
+                        p++;
+        }
+        return p ? strtoll(p, NULL, 10) : 0;
+}
+
+int container_lock(const Container *container, Error *err)
+{
+        _cleanup_free_ char *path = container_file(container, "lock");
+        _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+        if (fd < 0)
+                return error_errno(err, errno, "cannot open '%s'", path);
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+                return errno == EWOULDBLOCK ? CONTAINER_LOCKED : error_errno(err, errno, "cannot lock '%s'", path);
+        return TAKE_FD(fd);
+}
+
+/* The monitor of an active container is gone: end what it kept and say so. The caller holds the lock. */
+static int repair(Store *store, Container *container, Error *err)
+{
+        _cleanup_(runtime_closep) Runtime *runtime = NULL;
+        RuntimeOptions options = { .name = container->data.host.runtime };
+        pid_t pid = (pid_t)container->state.pid;
+
+        log_debug("the monitor of container '%s' is gone: cleaning up", container->name);
+        if (pid > 0 && container->state.pid_start != 0 && process_start_time(pid) == container->state.pid_start)
+                kill(pid, SIGKILL);
+        if (runtime_open(&options, &runtime, err) < 0 || runtime_remove(runtime, container->id, container->data.host.cgroup_parent, err) < 0)
+                return -1;
+        container_set_status(container, "exited");
+        container->state.exit_code = 137;
+        container->state.pid = 0;
+        container->state.finished = clock_now();
+        return container_save_state(store, container, err);
+}
+
+int container_load(Store *store, const char *name_or_id, Container **ret, Error *err)
+{
+        _cleanup_(container_freep) Container *container = NULL;
+        _cleanup_(container_record_done) ContainerRecord record = { 0 };
+        int fd;
+
+        if (container_record_find(store, name_or_id, &record, err) < 0 || container_from_record(store, &record, &container, err) < 0)
+                return -1;
+        if (container_is_active(container)) {
+                _cleanup_error_ Error ignored = ERROR_INIT;
+
+                fd = container_lock(container, &ignored);
+                if (fd >= 0) {
+                        _cleanup_close_ int lock = fd;
+                        _cleanup_(container_record_done) ContainerRecord again = { 0 };
+
+                        /* The monitor may have ended well between our two looks */
+                        if (container_record_find(store, container->id, &again, err) < 0)
+                                return -1;
+                        container_free(container);
+                        container = NULL;
+                        if (container_from_record(store, &again, &container, err) < 0)
+                                return -1;
+                        if (container_is_active(container) && repair(store, container, err) < 0)
+                                return error_wrap(err, "cannot clean up after container '%s', whose monitor was killed", container->name);
+                        if (container->data.host.auto_remove && streq(container->state.status, "exited")) {
+                                if (container_delete(store, container, true, err) < 0)
+                                        return -1;
+                                return error_set(err, ERROR_NOT_FOUND, "no such container: %s", name_or_id);
+                        }
+                }
+        }
+        *ret = TAKE_PTR(container);
+        return 0;
+}
+
+int container_delete(Store *store, const Container *container, bool volumes, Error *err)
+{
+        if (container_record_remove(store, container->id, err) < 0 || container_dir_remove(store, container->id, err) < 0)
+                return -1;
+        for (size_t i = 0; volumes && i < container->data.mounts.n_items; i++) {
+                const MountPoint *mount = &container->data.mounts.items[i];
+                _cleanup_error_ Error ignored = ERROR_INIT;
+
+                if (mount->anonymous && volume_remove(store, mount->name, &ignored) < 0)
+                        log_debug("cannot remove volume '%s': %s", mount->name, error_message(&ignored));
+        }
+        return 0;
+}
+
+int container_resolve(Store *store, const char *name_or_id, char **ret_id, char **ret_name, Error *err)
+{
+        _cleanup_(container_record_done) ContainerRecord record = { 0 };
+
+        if (container_record_find(store, name_or_id, &record, err) < 0)
+                return -1;
+        if (ret_id)
+                *ret_id = xstrdup(record.id);
+        if (ret_name)
+                *ret_name = xstrdup(record.name);
+        return 0;
+}
