@@ -34,7 +34,7 @@ int buf_add(Buf *buf, const void *data, size_t size) _warn_unused_;
 int buf_adds(Buf *buf, const char *s) _warn_unused_;
 int buf_addc(Buf *buf, char c) _warn_unused_;
 int buf_addf(Buf *buf, const char *format, ...) _printf_(2, 3) _warn_unused_;
-int buf_addfv(Buf *buf, const char *format, va_list args) _warn_unused_;
+int buf_addfv(Buf *buf, const char *format, va_list args) _printf_(2, 0) _warn_unused_;
 int buf_add_zero(Buf *buf, size_t size) _warn_unused_;
 
 /* The same for content of our own making where the limit cannot be reached: aborts instead of failing. */

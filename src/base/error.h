@@ -46,7 +46,7 @@ typedef struct Error {
 
 /* Sets an error. An error already held is replaced. Returns -1. */
 int error_set(Error *err, ErrorCode code, const char *format, ...) _printf_(3, 4);
-int error_setv(Error *err, ErrorCode code, const char *format, va_list args);
+int error_setv(Error *err, ErrorCode code, const char *format, va_list args) _printf_(3, 0);
 
 /*
  * Sets an error from an errno value (positive or negative): the text is "<format>: <strerror>" and the code follows from the number

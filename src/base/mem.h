@@ -20,7 +20,7 @@ char *xstrdup_or_null(const char *s); /* NULL stays NULL */
 char *xstrndup(const char *s, size_t n) __attribute__((malloc, returns_nonnull));
 void *xmemdup(const void *p, size_t size) __attribute__((malloc, returns_nonnull));
 char *xasprintf(const char *format, ...) _printf_(1, 2) __attribute__((returns_nonnull));
-char *xvasprintf(const char *format, va_list args) __attribute__((returns_nonnull));
+char *xvasprintf(const char *format, va_list args) _printf_(1, 0) __attribute__((returns_nonnull));
 
 /* Allocates zeroed memory for a size from outside. Returns NULL when it cannot be had. */
 void *mem_try_alloc(size_t size);

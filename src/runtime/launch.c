@@ -196,7 +196,6 @@ int runtime_exec(Runtime *runtime, const RunSpec *spec, const RunLaunch *wish, p
 {
         _cleanup_(launch_done) Launch launch = { .runtime = runtime, .console_fd = -1 };
         _cleanup_buf_ Buf config = BUF_INIT(BUF_MAX_DEFAULT);
-        _cleanup_close_ int fd = -1;
         _cleanup_free_ char *path = NULL;
         char word[13];
         int r;
