@@ -104,8 +104,11 @@ static int commit_locked(Lease *lease, int (*also)(void *user, Db *db, Error *er
                 return -1;
         if (also && also(user, store->db, err) < 0)
                 return -1;
-        if (db_commit(&tx, err) < 0)
+        if (db_commit(&tx, err) < 0) {
+                /* Whether it was the write or only the sync that failed: the rows may be there after the next start (store_db_settle()). */
+                lease->interrupted = true;
                 return -1;
+        }
         forget_pending(lease);
         return 0;
 }

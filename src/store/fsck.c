@@ -437,6 +437,8 @@ static int fsck_run(Fsck *fsck, Error *err)
         Store *store = fsck->store;
         int64_t total = 0;
 
+        if (fsck->repair && store_db_settle(store, err) < 0)
+                return -1;
         if (names_in(store, "layers", &fsck->layers, err) < 0 || names_in(store, "blobs/sha256", &fsck->sha256, err) < 0 ||
             names_in(store, "blobs/sha512", &fsck->sha512, err) < 0)
                 return -1;

@@ -93,7 +93,7 @@ static int collect_rows(Gc *gc, Error *err)
 {
         _cleanup_db_tx_ DbTx tx = DB_TX_INIT;
 
-        if (db_begin(gc->store->db, DB_DURABLE, &tx, err) < 0)
+        if (db_begin(gc->store->db, DB_DURABLE, &tx, err) < 0 || store_db_settle(gc->store, err) < 0)
                 return -1;
         if (delete_rows(gc,
                         "SELECT diff_id FROM layer WHERE ?1 >= 0 AND diff_id NOT IN (SELECT diff_id FROM image_layer)"

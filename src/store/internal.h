@@ -85,6 +85,13 @@ int store_lock_file(Store *store, const char *name, int operation, Error *err);
 
 extern const DbSchema store_schema; /* schema.c */
 
+/*
+ * Writes and syncs something, so that a commit whose sync failed can no longer come true. Such a commit is taken back for those who have the database open, but
+ * its frames lie in the WAL and are found good when it is next opened after all have closed it; the next commit overwrites them. To be called before files
+ * are removed because no row names them.
+ */
+int store_db_settle(Store *store, Error *err);
+
 /* --- names on disk --- */
 
 #define STORE_NAME_SIZE 192

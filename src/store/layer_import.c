@@ -7,10 +7,10 @@
 #include "store/internal.h"
 
 /*
- * What a compressed layer may grow to. Real layers inflate 2 to 20 times, logs and sparse images some hundred times; deflate's own limit is 1032.
- * zstd and bzip2 can do far more, and nothing real does. The decoder allows 64 MiB beyond the ratio.
+ * What a compressed layer may grow to. Real layers inflate 2 to 20 times, and even logs stay below 100; a gzip bomb reaches 1000 and a zstd bomb far more. The
+ * decoder allows 64 MiB beyond the ratio, so that a small layer may be all zeros.
  */
-#define IMPORT_MAX_RATIO 1200
+#define IMPORT_MAX_RATIO 400
 #define IMPORT_MAX_SIZE (UINT64_C(1) << 42)
 
 struct LayerImport {

@@ -124,7 +124,7 @@ void lease_free(Lease *lease)
 
         if (!lease)
                 return;
-        if (lease->held_fd >= 0 && lease->unfinished && lease_withdraw(lease, &err) < 0) {
+        if (lease->held_fd >= 0 && lease->unfinished && !lease->interrupted && lease_withdraw(lease, &err) < 0) {
                 log_debug("lease %s: %s", lease->id, error_message(&err));
                 lease->interrupted = true;
         }

@@ -114,6 +114,11 @@ int chains_each(Store *store, int (*each)(void *user, const Digest *diff_ids, si
         return chains_of(store, "SELECT position, diff_id FROM container_layer ORDER BY container, position", each, user, err);
 }
 
+int store_db_settle(Store *store, Error *err)
+{
+        return db_exec(store->db, "INSERT OR REPLACE INTO upkeep (name, time) VALUES ('settle', ?1)", DB_ARGS(DB_INT(clock_now())), err);
+}
+
 int layer_is_recorded(Store *store, const Digest *diff_id, Error *err)
 {
         int64_t one;
@@ -159,7 +164,7 @@ int lease_withdraw(Lease *lease, Error *err)
         void *value;
         int r;
 
-        if (lock < 0)
+        if (lock < 0 || store_db_settle(store, err) < 0)
                 return -1;
         r = held_names_read(store, lease->id, &held, err);
         for (size_t at = 0; r == 0 && map_next(lease->held, &at, &line, &value);) {

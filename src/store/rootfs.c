@@ -169,7 +169,7 @@ static int add_empty(Rootfs *rootfs, Error *err)
         Lease *lease = rootfs->lease;
         int fd;
 
-        if (sys_mkdirat(lease->dir_fd, "empty", 0755) < 0 && errno != EEXIST)
+        if ((sys_mkdirat(lease->dir_fd, "empty", 0755) < 0 && errno != EEXIST) || sys_fchmodat(lease->dir_fd, "empty", 0755) < 0)
                 return error_errno(err, errno, "cannot make '%s/empty'", lease->path);
         fd = open_lower(lease->path, "empty", err);
         if (fd < 0)

@@ -95,6 +95,12 @@ static const char version_1[] = "CREATE TABLE layer ("
                                 ") WITHOUT ROWID;"
                                 "CREATE INDEX container_layer_diff_id ON container_layer(diff_id);"
 
+                                /* Times of upkeep. Also what is written before files are removed, see store_db_settle(). */
+                                "CREATE TABLE upkeep ("
+                                "  name TEXT PRIMARY KEY,"
+                                "  time INTEGER NOT NULL"
+                                ") WITHOUT ROWID;"
+
                                 "CREATE TABLE volume ("
                                 "  name TEXT PRIMARY KEY,"
                                 "  created INTEGER NOT NULL,"

@@ -84,7 +84,8 @@ static int make_store(Store *store, Error *err)
         int r;
 
         for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
-                if (sys_mkdirat(store->root_fd, dirs[i].path, dirs[i].mode) < 0 && errno != EEXIST)
+                if ((sys_mkdirat(store->root_fd, dirs[i].path, dirs[i].mode) < 0 && errno != EEXIST) ||
+                    sys_fchmodat(store->root_fd, dirs[i].path, dirs[i].mode) < 0)
                         return error_errno(err, errno, "cannot make '%s/%s'", store->root, dirs[i].path);
         if (fstatat(store->root_fd, "index.json", &st, 0) < 0) {
                 r = file_write_atomic(store->root_fd, "index.json", EMPTY_INDEX, strlen(EMPTY_INDEX), 0644, true);

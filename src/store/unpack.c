@@ -308,7 +308,7 @@ static int unpack_to(Lease *lease, const Digest *diff_id, const char *temporary,
         if (sys_mkdirat(lease->dir_fd, temporary, 0755) < 0)
                 return error_errno(err, errno, "cannot make '%s/%s'", lease->path, temporary);
         unpack.root_fd = open_tree_dir(lease->dir_fd, temporary);
-        if (unpack.root_fd < 0)
+        if (unpack.root_fd < 0 || sys_fchmod(unpack.root_fd, 0755) < 0) /* whatever the umask is: a layer need not say what its root is like */
                 return error_errno(err, errno, "cannot open '%s/%s'", lease->path, temporary);
         unpack.opaque = map_new(NULL);
         r = unpack_tar(&unpack, tar_fd, err);
