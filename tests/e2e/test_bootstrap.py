@@ -1,0 +1,167 @@
+"""Base images from Debian's archive, and the examples that stand on them. Needs the archive (and, for Flask, PyPI) to be reachable."""
+import shutil
+import subprocess
+
+import pytest
+from conftest import ROOT, Mica, require_root, require_tool
+
+EXAMPLES = ROOT / "examples"
+EPOCH = {"SOURCE_DATE_EPOCH": "1700000000"}
+DISTROLESS = ("bootstrap", "-q", "--include", "python3.11,python3-minimal", "-t", "python:3.11-distroless", "debian:bookworm-distroless")
+
+
+@pytest.fixture(scope="session")
+def bases(mica_path, tmp_path_factory):
+    """A store with debian:bookworm-slim, shared by these tests."""
+    require_root()
+    require_tool("mmdebstrap")
+    top = tmp_path_factory.mktemp("bases")
+    (top / "home").mkdir()
+    mica = Mica(mica_path, top / "store", top / "home")
+    mica("bootstrap", "-q", "debian:bookworm-slim", timeout=300)
+    yield mica
+    mica.clean()
+    shutil.rmtree(top, ignore_errors=True)
+
+
+def build(mica, tag, context, *options, dockerfile=None):
+    """Builds with plain progress; returns its text."""
+    file = ["-f", dockerfile] if dockerfile else []
+    return mica("build", "--host-ca", "--progress", "plain", "-t", tag, *file, *options, context, timeout=600).err
+
+
+def cached_steps(text):
+    """Headers of the steps that came from the cache."""
+    names = {}
+    for line in text.splitlines():
+        number, _, rest = line.partition(" ")
+        if rest.startswith("["):
+            names[number] = rest
+        elif rest == "CACHED":
+            yield names[number]
+
+
+def test_slim_base_is_small_and_has_what_debian_has(bases):
+    image = bases.image("debian:bookworm-slim")
+    assert image["Config"]["Cmd"] == ["bash"]
+    assert image["Size"] < 85e6
+    assert len(image["RootFS"]["Layers"]) == 1
+
+
+def test_apt_works_inside_the_slim_base_and_leaves_no_lists(bases, context):
+    where = context({"Dockerfile": "FROM debian:bookworm-slim\n"
+                                   "RUN ls /usr/share/man /usr/share/info 2>/dev/null | wc -l; ls /var/lib/apt/lists | wc -l; cat /etc/apt/sources.list\n"
+                                   "RUN apt-get update && apt-get install -y --no-install-recommends hello && hello && test ! -e /usr/share/man/man1/hello.1.gz\n"})
+    text = build(bases, "apt", where)
+    assert "Hello, world!" in text
+    assert "deb http" in text
+
+
+def test_distroless_runs_python_without_a_shell(bases):
+    bases(*DISTROLESS, timeout=300)
+    image = bases.image("python:3.11-distroless")
+    assert image["Config"]["User"] == "65532"
+    assert image["Size"] < 60e6
+    assert bases("run", "--rm", "--network", "none", "python:3.11-distroless", "python3", "-c", "import os, ssl, sqlite3; print(os.getuid())").out == "65532\n"
+    assert bases.run("run", "--rm", "--network", "none", "python:3.11-distroless", "sh", "-c", "true").code == 127
+    status = bases("run", "--rm", "--network", "none", "python:3.11-distroless", "python3", "-c", "print(open('/var/lib/dpkg/status').read())").out
+    assert "Package: libpython3.11-stdlib\nStatus: install ok installed\n" in status
+    assert "Package: dpkg\n" not in status and "Package: bash\n" not in status
+
+
+def test_bases_are_reproducible(bases, make_mica):
+    other = make_mica()
+    first = bases("bootstrap", "-q", "-t", "repro:1", "debian:bookworm-distroless", env=EPOCH, timeout=300).out
+    assert first.startswith("sha256:")
+    assert other("bootstrap", "-q", "-t", "other:2", "debian:bookworm-distroless", env=EPOCH, timeout=300).out == first
+
+
+def test_busybox_is_small_and_takes_any_name(bases):
+    bases("bootstrap", "-q", "-t", "alpine:latest", "-t", "busybox:1", "busybox")
+    image = bases.image("alpine:latest")
+    assert image["Size"] < 2.5e6
+    assert sorted(image["RepoTags"]) == ["alpine:latest", "busybox:1"]
+    assert bases("run", "--rm", "--network", "none", "alpine", "sh", "-c", "echo $((6 * 7))").out == "42\n"
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["debian:sarge"], "unknown suite 'sarge'; known are bookworm (12) and trixie (13)"),
+    (["fedora:40"], "cannot make 'fedora:40'"),
+    (["--variant", "tiny", "debian:bookworm"], "unknown variant 'tiny'; known are slim, full and distroless"),
+    (["--variant", "full", "debian:bookworm-slim"], "contradict"),
+    (["--include", "a;b", "debian:bookworm-slim"], "invalid package name 'a;b'"),
+    (["-t", "Upper:case", "busybox"], "must be lowercase"),
+])
+def test_wrong_sources_are_refused_at_once(mica, arguments, message):
+    assert message in mica.fails(1, "bootstrap", *arguments).err
+
+
+def test_an_unknown_package_is_named(bases):
+    assert "no-such-package" in bases.fails(1, "bootstrap", "--include", "no-such-package", "debian:bookworm-distroless", timeout=300).err
+
+
+# --- the founding examples ---
+
+
+def test_apt_python_reuses_the_layers_before_the_code(bases, tmp_path):
+    where = tmp_path / "apt-python"
+    shutil.copytree(EXAMPLES / "apt-python", where)
+    build(bases, "apt-python", where)
+    assert bases("run", "--rm", "--network", "none", "apt-python").out == "hello from a layer of its own\n"
+    first = bases.image("apt-python")["RootFS"]["Layers"]
+    (where / "app.py").write_text("print('changed')\n")
+    text = build(bases, "apt-python", where)
+    assert any("RUN apt-get update" in name for name in cached_steps(text))
+    second = bases.image("apt-python")["RootFS"]["Layers"]
+    assert second[:-1] == first[:-1] and second[-1] != first[-1]
+    assert bases("run", "--rm", "--network", "none", "apt-python").out == "changed\n"
+
+
+def test_non_root_user(bases):
+    build(bases, "non-root", EXAMPLES / "non-root")
+    out = bases("run", "--rm", "--network", "none", "non-root").out
+    assert out.startswith("uid=1000(app) gid=1000(app)")
+
+
+def test_two_images_share_their_base(bases):
+    build(bases, "shared-one", EXAMPLES / "shared-base", dockerfile=EXAMPLES / "shared-base/Dockerfile.one")
+    build(bases, "shared-two", EXAMPLES / "shared-base", dockerfile=EXAMPLES / "shared-base/Dockerfile.two")
+    one, two = (bases.image(name)["RootFS"]["Layers"] for name in ("shared-one", "shared-two"))
+    assert one[0] == two[0] and one[1] != two[1]
+    rows = {line.split()[0]: line for line in bases("system", "df", "-v").lines if line.startswith("shared-")}
+    for name in ("shared-one", "shared-two"):
+        shared, unique = rows[name].split()[-3:-1]
+        assert shared.endswith("MB") and float(shared[:-2]) > 50, rows[name]
+        assert unique.endswith("B") and not unique.endswith("MB"), rows[name]
+
+
+def test_flask_case_study(bases, tmp_path):
+    """The slim case: builds with hashes from PyPI, answers over HTTP, and a change of app.py makes only what is behind it."""
+    bases("build", "--host-ca", "-q", "-t", "python:3.11-slim", "-f", EXAMPLES / "bases/python-slim.Dockerfile", EXAMPLES / "bases", timeout=600)
+    where = tmp_path / "flask"
+    shutil.copytree(EXAMPLES / "flask", where)
+    build(bases, "flask-slim", where)
+    image = bases.image("flask-slim")
+    assert image["Config"]["User"] == "app"
+    source = where / "app.py"
+    source.write_text(source.read_text().replace('VERSION = "1.0.0"', 'VERSION = "1.0.1"'))
+    cached = list(cached_steps(build(bases, "flask-slim", where)))
+    assert any("pip install" in name for name in cached) and not any("app.py" in name for name in cached)
+    port = subprocess.run(["/usr/bin/python3", "-c", "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])"],
+                          stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    container = bases("run", "-d", "--network", "host", "-e", "HOST=127.0.0.1", "-e", f"PORT={port}", "flask-slim").out.strip()
+    try:
+        answer = subprocess.run(["curl", "-sS", "--retry", "20", "--retry-connrefused", "--retry-delay", "1", f"http://127.0.0.1:{port}/"],
+                                stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout
+    finally:
+        bases("rm", "-f", container)
+    assert answer == "Hello from mica, version 1.0.1\n"
+
+
+@pytest.mark.slow
+def test_go_service_is_a_few_megabytes(bases):
+    bases("bootstrap", "-q", "busybox")
+    bases("build", "--host-ca", "-q", "-t", "golang", "-f", EXAMPLES / "bases/golang.Dockerfile", EXAMPLES / "bases", timeout=900)
+    build(bases, "go-service", EXAMPLES / "go-service")
+    assert bases.image("go-service")["Size"] < 12e6
+    assert bases("run", "--rm", "--network", "none", "go-service", "-once").out == "hello from go\n"
