@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "build/engine.h"
+#include "build/lint.h"
 #include "fs/mount.h"
 
 void build_options_done(BuildOptions *options)
@@ -132,7 +133,7 @@ static void keep_finished(Build *build)
 
 static int run_all(Build *build, BuildResult *ret, Error *err)
 {
-        if (lease_new(build->store, "build", &build->lease, err) < 0 || build_load(build, err) < 0 || build_plan(build, err) < 0)
+        if (lease_new(build->store, "build", &build->lease, err) < 0 || build_load(build, err) < 0 || build_plan(build, err) < 0 || build_lint(build, err) < 0)
                 return -1;
         if (build_execute(build, err) < 0) {
                 keep_finished(build);

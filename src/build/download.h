@@ -1,6 +1,6 @@
 /*
- * ADD from http and https. With --checksum the file is fetched only when its step has to run; without one it is fetched before the step has a key, because what it
- * holds is the key.
+ * ADD from http and https. With --checksum the file is fetched only when its step has to run; without one it is fetched before the step has a key, because what
+ * it holds is the key.
  */
 #pragma once
 

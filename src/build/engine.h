@@ -137,6 +137,7 @@ int build_check(Build *build, Error *err);
 
 /* --- load.c: what the build is made of --- */
 int build_load(Build *build, Error *err);
+ScopeOptions build_scope_options(const Build *build); /* valid as long as the build */
 /* The build context, opened when it is first needed. */
 int build_context(Build *build, SourceTree **ret, Error *err);
 /* A named context that is a directory: 1 and its tree; 0 when the name is none. */

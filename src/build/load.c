@@ -219,14 +219,19 @@ static int load_platforms(Build *build, Error *err)
         return 0;
 }
 
-static int load_scope(Build *build, Error *err)
+ScopeOptions build_scope_options(const Build *build)
 {
-        ScopeOptions options = {
+        return (ScopeOptions){
                 .build_args = &build->options->build_args,
                 .build = df_platform(&build->host),
                 .target = df_platform(&build->target),
                 .target_stage = build->options->target,
         };
+}
+
+static int load_scope(Build *build, Error *err)
+{
+        ScopeOptions options = build_scope_options(build);
         const char *epoch;
 
         if (global_scope_new(&build->global, build->parsed, &options, &build->diagnosis, err) < 0)

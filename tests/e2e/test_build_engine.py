@@ -324,3 +324,9 @@ def test_changed_while_reading_is_noticed(store):
     (context / "a").write_text("22")
     again = store.build("FROM busybox\nCOPY a /a\n", context=context)
     assert fifo.id != again.id and store.tree()["a"].data == b"22"
+
+
+def test_checks_warn_and_can_fail_the_build(store):
+    err = store.build("FROM busybox AS Build\nENV TOKEN x\n").err
+    assert "StageNameCasing" in err and "LegacyKeyValueFormat" in err
+    assert "lint violation found for rules: StageNameCasing" in store.fail("# check=error=true\nFROM busybox AS Build\n")

@@ -1,0 +1,72 @@
+#include "build/lint.h"
+
+#include "base/mem.h"
+#include "dockerfile/lint.h"
+
+/* What is known of a base image: those that this build has resolved. */
+static int known_base(void *user, const char *image, const char *platform, LintBase *ret, Error *err)
+{
+        const Build *build = user;
+
+        (void)platform;
+        (void)err;
+        for (size_t i = 0; i < build->parsed->n_items; i++) {
+                const BuildStage *stage = build->stages[i];
+                const ImageConfig *config = &stage->image;
+
+                if (!stage->needed || stage->base || !streq(stage->base_name, image))
+                        continue;
+                ret->known = true;
+                strlist_copy(&ret->env, &config->config.env);
+                strlist_copy(&ret->onbuild, &config->config.on_build);
+                ret->os = xstrdup_or_null(config->platform.os);
+                ret->arch = xstrdup_or_null(config->platform.architecture);
+                ret->variant = xstrdup_or_null(config->platform.variant);
+                ret->work_dir = xstrdup_or_null(config->config.working_dir);
+                ret->has_shell = config->config.shell.n_items > 0;
+                return 0;
+        }
+        return 0;
+}
+
+static int fail_on(const LintResult *result, Error *err)
+{
+        _cleanup_strlist_ StrList rules = { 0 };
+        _cleanup_free_ char *text = NULL;
+
+        for (size_t i = 0; i < result->n_warnings; i++)
+                if (!strlist_has(&rules, result->warnings[i].rule->name))
+                        strlist_add(&rules, result->warnings[i].rule->name);
+        strlist_sort(&rules);
+        text = strlist_join(&rules, ", ");
+        return error_set(err, ERROR_INVALID, "lint violation found for rules: %s", text);
+}
+
+int build_lint(Build *build, Error *err)
+{
+        _cleanup_(lint_result_done) LintResult result = LINT_RESULT_INIT;
+        LintOptions options = {
+                .scope = build_scope_options(build),
+                .target = build->options->target,
+                .ignore = build->ignore,
+                .base_image = known_base,
+                .user = build,
+        };
+
+        if (lint_run_parsed(&result, build->parsed, &options, err) < 0)
+                return -1;
+        for (size_t i = 0; i < result.n_warnings; i++) {
+                const LintWarning *found = &result.warnings[i];
+
+                progress_warning(build->progress, &(BuildWarning){
+                                                          .rule = found->rule->name,
+                                                          .message = found->detail,
+                                                          .description = found->rule->description,
+                                                          .url = str_empty(found->rule->url) ? NULL : found->rule->url,
+                                                          .file = build->dockerfile_name,
+                                                          .line = found->range.start,
+                                                          .end_line = found->range.end,
+                                                  });
+        }
+        return result.error_on_warning && result.n_warnings ? fail_on(&result, err) : 0;
+}
