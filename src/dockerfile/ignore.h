@@ -48,7 +48,8 @@ void ignore_state_done(IgnoreState *state);
 
 /*
  * As ignore_matcher_match() for an entry of the directory whose state is `parent` (NULL: unknown). *ret (may be NULL) becomes the state of `path`, for its own
- * entries; it needs ignore_state_done().
+ * entries; it needs ignore_state_done(). This is what decides on a build context. As upstream, it forgets that a pattern would have matched a parent when the
+ * answer stood already: with the patterns "*", "!a/?", "?*" the file "a/b" is ignored by ignore_matcher_match() and not by a walk.
  */
 bool ignore_matcher_match_in(const IgnoreMatcher *matcher, const char *path, const IgnoreState *parent, IgnoreState *ret);
 

@@ -26,6 +26,9 @@
 /* All variables of a stage together: execve() refuses more than a quarter of the stack limit, 6 MiB at the very most. */
 #define LIMIT_ENVIRONMENT_SIZE ((size_t)16 << 20)
 
+/* The same over all stages that a check walks, since each keeps its own copy for those that start from it. */
+#define LIMIT_ALL_ENVIRONMENTS_SIZE ((size_t)64 << 20)
+
 /* ${a:-${b:-…}}: nobody nests deeper than a few; the expansion is recursive. */
 #define LIMIT_EXPANSION_DEPTH 100
 

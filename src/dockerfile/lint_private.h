@@ -27,8 +27,9 @@ typedef struct LintRun {
         int *base_of;
         bool *needed;
         LintStage *walked;
-        Diagnosis order; /* a stage used before it is defined: reported when the walk gets there */
-        Diagnosis *diag; /* of the result */
+        size_t total_env; /* of the stages walked */
+        Diagnosis order;  /* a stage used before it is defined: reported when the walk gets there */
+        Diagnosis *diag;  /* of the result */
 } LintRun;
 
 void lint_warn(LintRun *run, const LintConfig *config, LintRuleId id, SourceRange range, const char *format, ...) _printf_(5, 6);

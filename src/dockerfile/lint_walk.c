@@ -8,6 +8,7 @@
 #include "dockerfile/expose.h"
 #include "dockerfile/image_name.h"
 #include "dockerfile/instruction_private.h"
+#include "dockerfile/limits.h"
 #include "dockerfile/lint_private.h"
 #include "dockerfile/text.h"
 
@@ -365,6 +366,10 @@ static int walk_stage(LintRun *run, const Stage *stage, Error *err)
         for (size_t i = 0; i < stage->n_instructions; i++)
                 if (walk_instruction(&w, &stage->instructions[i], err) < 0)
                         return -1;
+        run->total_env += walked->scope.env_size + walked->scope.n_args * sizeof(ScopeArg);
+        if (run->total_env > LIMIT_ALL_ENVIRONMENTS_SIZE)
+                return diagnosis_set(run->diag, err, ERROR_LIMIT, stage->from->filename, stage->from->pos, stage->from->range,
+                                     "the variables of all stages together are larger than %zu MiB", LIMIT_ALL_ENVIRONMENTS_SIZE >> 20);
         return 0;
 }
 

@@ -10,6 +10,13 @@
 #include "dockerfile/instruction_private.h"
 #include "dockerfile/text.h"
 
+static int find_last(const Map *last, const char *name)
+{
+        _cleanup_free_ char *lower = str_lower(name);
+
+        return (int)(intptr_t)map_get(last, lower) - 1;
+}
+
 static int misplaced(const Instruction *instruction, Diagnosis *diag, Error *err)
 {
         return diagnosis_set(diag, err, ERROR_INVALID, instruction->filename, instruction->pos, instruction->range, "no build stage in current context");
@@ -37,10 +44,15 @@ int stages_parse(Stages **ret, const Dockerfile *df, Diagnosis *diag, Error *err
         stages->df = df;
         stages->items = ARENA_ARRAY(arena, Stage, n_stages);
         stages->global_args = all;
+        stages->last = map_new(NULL);
         for (size_t i = 0; i < df->n_nodes; i++) {
                 if (all[i].kind == INSTRUCTION_FROM) {
                         stage = &stages->items[stages->n_items];
-                        *stage = (Stage){ .index = stages->n_items++, .name = all[i].from.name, .from = &all[i], .instructions = &all[i] + 1 };
+                        *stage = (Stage){ .index = stages->n_items++, .name = all[i].from.name, .same_name = -1, .from = &all[i], .instructions = &all[i] + 1 };
+                        if (stage->name) {
+                                stage->same_name = find_last(stages->last, stage->name);
+                                map_set(stages->last, stage->name, (void *)(intptr_t)stages->n_items);
+                        }
                 } else if (stage) {
                         stage->n_instructions++;
                 } else {
@@ -54,16 +66,19 @@ int stages_parse(Stages **ret, const Dockerfile *df, Diagnosis *diag, Error *err
 
 void stages_free(Stages *stages)
 {
-        if (stages)
-                arena_free(stages->arena); /* it lives in there itself */
+        if (!stages)
+                return;
+        map_free(stages->last);
+        arena_free(stages->arena); /* it lives in there itself */
 }
 
 int stages_find(const Stages *stages, const char *name, size_t before)
 {
-        for (size_t i = MIN(before, stages->n_items); i-- > 0;)
-                if (stages->items[i].name && strcasecmp(stages->items[i].name, name) == 0)
-                        return (int)i;
-        return -1;
+        int found = find_last(stages->last, name);
+
+        while (found >= 0 && (size_t)found >= before)
+                found = stages->items[found].same_name;
+        return found;
 }
 
 /* The names of all stages, "stage-N" for those without. Heap array of heap strings. */
@@ -297,10 +312,14 @@ int stages_reachable(const Stages *stages, const char *const *base_names, size_t
 {
         size_t n = stages->n_items;
         Graph g = { .stages = stages, .first = NEW_ARRAY(size_t, n + 1), .state = NEW_ARRAY(unsigned char, n), .diag = diag, .err = err };
+        Map *before = map_new(NULL); /* grows with i, so that a name used by all stages is no long search */
         int r = 0;
 
         for (size_t i = 0; i < n && r == 0; i++) {
-                int base = stages_find(stages, base_names[i], i);
+                int base = find_last(before, base_names[i]);
+
+                if (stages->items[i].name)
+                        map_set(before, stages->items[i].name, (void *)(intptr_t)(i + 1));
 
                 if (base_of)
                         base_of[i] = base;
@@ -308,6 +327,7 @@ int stages_reachable(const Stages *stages, const char *const *base_names, size_t
                 add_edge(&g, base, NULL, NULL);
                 r = add_edges(&g, &stages->items[i]);
         }
+        map_free(before);
         g.first[n] = g.n_edges;
         for (size_t i = 0; i < n && r == 0; i++)
                 if (g.state[i] == UNSEEN)

@@ -8,6 +8,7 @@
 typedef struct Stage {
         size_t index;
         const char *name;          /* lower case; NULL without AS */
+        int same_name;             /* the stage before this one with its name, or -1 */
         const Instruction *from;   /* its FROM */
         Instruction *instructions; /* without the FROM */
         size_t n_instructions;
@@ -19,6 +20,7 @@ typedef struct Stages {
         size_t n_global_args;
         Stage *items;
         size_t n_items;
+        Map *last; /* name -> index + 1 of the last stage with it */
         Arena *arena;
 } Stages;
 

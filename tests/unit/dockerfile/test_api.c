@@ -291,6 +291,25 @@ static void test_speed(void **state)
         assert_true(now_ms() - start < 500);
         lint_result_done(&result);
 
+        /* a stage that each further one starts from, and a name that all have */
+        for (int kind = 0; kind < 2; kind++) {
+                buf_reset(&text);
+                for (int i = 0; i < 20000; i++) {
+                        if (kind)
+                                buf_putf(&text, "FROM other%d AS x\n", i);
+                        else if (i == 0)
+                                buf_puts(&text, "FROM scratch AS s0\n");
+                        else
+                                buf_putf(&text, "FROM s%d AS s%d\n", i - 1, i);
+                }
+                start = now_ms();
+                lint_run(&result, "Dockerfile", text.data, text.size, &options, &err);
+                print_message("20,000 stages: %.2f ms\n", now_ms() - start);
+                assert_true(now_ms() - start < 5000);
+                lint_result_done(&result);
+                error_done(&err);
+        }
+
         buf_reset(&text);
         buf_puts(&text, "FROM scratch\n");
         while (text.size < 4U << 20)
