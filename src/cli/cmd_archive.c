@@ -13,58 +13,11 @@
 #include "base/sys.h"
 #include "cli/command_list.h"
 #include "cli/context.h"
+#include "cli/output_file.h"
 #include "engine/images.h"
 #include "http/client.h"
 #include "oci/reference.h"
 #include "remote/archive.h"
-
-/* --- an output file that appears when it is complete --- */
-
-typedef struct OutputFile {
-        int fd;
-        char *path, *temporary; /* temporary NULL: written in place */
-} OutputFile;
-
-static int output_open(OutputFile *file, const char *path, Error *err)
-{
-        struct stat st;
-
-        *file = (OutputFile){ .fd = -1 };
-        if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-                return error_set(err, ERROR_INVALID, "invalid output path: '%s' is a directory", path);
-        file->path = xstrdup(path);
-        if (stat(path, &st) < 0 || S_ISREG(st.st_mode))
-                file->temporary = xasprintf("%s.%ld.tmp", path, (long)getpid());
-        file->fd = sys_openat(AT_FDCWD, file->temporary ? file->temporary : path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-        return file->fd < 0 ? error_errno(err, errno, "cannot write '%s'", path) : 0;
-}
-
-static int output_finish(OutputFile *file, Error *err)
-{
-        if (!file->temporary)
-                return 0;
-        if (sys_fsync(file->fd) < 0 || sys_renameat(AT_FDCWD, file->temporary, AT_FDCWD, file->path) < 0)
-                return error_errno(err, errno, "cannot write '%s'", file->path);
-        free(TAKE_PTR(file->temporary));
-        return 0;
-}
-
-static void output_done(OutputFile *file)
-{
-        if (file->temporary)
-                unlink(file->temporary);
-        if (file->fd >= 0)
-                close(file->fd);
-        free(file->temporary);
-        free(file->path);
-}
-
-static int write_fd(void *user, const void *data, size_t size, Error *err)
-{
-        int r = fd_write_all(*(int *)user, data, size);
-
-        return r < 0 ? error_errno(err, r, "cannot write the archive") : 0;
-}
 
 /* --- save --- */
 
@@ -122,15 +75,17 @@ static int save(Store *store, const SaveOptions *options, ArchiveFormat format, 
 {
         OutputFile file;
         int out = STDOUT_FILENO, r;
+        Sink sink = output_fd_sink(&out);
 
         if (!options->output)
-                return archive_save(store, items, n_items, format, &(Sink){ write_fd, &out }, err);
-        r = output_open(&file, options->output, err);
+                return archive_save(store, items, n_items, format, &sink, err);
+        sink = output_fd_sink(&file.fd);
+        r = output_file_open(&file, options->output, err);
         if (r >= 0)
-                r = archive_save(store, items, n_items, format, &(Sink){ write_fd, &file.fd }, err);
+                r = archive_save(store, items, n_items, format, &sink, err);
         if (r >= 0)
-                r = output_finish(&file, err);
-        output_done(&file);
+                r = output_file_finish(&file, err);
+        output_file_done(&file);
         return r;
 }
 

@@ -1,0 +1,294 @@
+/*
+ * mica run, create, start, attach: containers that a user starts or looks at.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/sys.h"
+#include "cli/command_list.h"
+#include "cli/context.h"
+#include "cli/run_options.h"
+#include "cli/terminal.h"
+
+#define EXIT_MICA 125 /* mica's own failure, not the program's */
+
+/* --- creating --- */
+
+static int write_cidfile(const char *path, const char *id, Error *err)
+{
+        _cleanup_close_ int fd = sys_openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL, 0644);
+        int r;
+
+        if (fd < 0)
+                return error_errno(err, errno, "cannot write the container ID to '%s'", path);
+        r = fd_write_all(fd, id, strlen(id));
+        return r < 0 ? error_errno(err, r, "cannot write the container ID to '%s'", path) : 0;
+}
+
+static void warn_about_ports(Cli *cli, const RunFlags *flags)
+{
+        if (flags->publish.n_items || flags->publish_all)
+                cli_note(cli, "WARNING: Published ports are discarded when using host network mode");
+}
+
+static int create(Cli *cli, Store *store, const RunFlags *flags, const StrList *args, char **ret_id, ContainerSpec *spec, Error *err)
+{
+        _cleanup_strlist_ StrList warnings = { 0 };
+
+        if (flags->cidfile && access(flags->cidfile, F_OK) == 0)
+                return error_set(err, ERROR_EXISTS, "container ID file found, make sure the other container isn't running or delete %s", flags->cidfile);
+        if (run_flags_to_spec(flags, &cli->parsed->given, args, spec, err) < 0)
+                return -1;
+        if (container_create(store, spec, ret_id, &warnings, err) < 0) {
+                if (err->code == ERROR_NOT_FOUND && str_starts(error_message(err), "no such image"))
+                        error_wrap(err, "unable to find image '%s' locally", args->items[0]);
+                return -1;
+        }
+        for (size_t i = 0; i < warnings.n_items; i++)
+                cli_note(cli, "WARNING: %s", warnings.items[i]);
+        warn_about_ports(cli, flags);
+        return flags->cidfile ? write_cidfile(flags->cidfile, *ret_id, err) : 0;
+}
+
+static int run_create(Cli *cli, const void *data, const StrList *args, Error *err)
+{
+        _cleanup_container_spec_ ContainerSpec spec = { 0 };
+        _cleanup_free_ char *id = NULL;
+        Store *store;
+
+        if (cli_store(cli, &store, err) < 0 || create(cli, store, data, args, &id, &spec, err) < 0)
+                return -1;
+        fprintf(cli->out, "%s\n", id);
+        return 0;
+}
+
+const Command command_create = {
+        .usage = "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+        .summary = "Create a new container",
+        .options = { run_shared_options },
+        .options_size = sizeof(RunFlags),
+        .min_args = 1,
+        .max_args = COMMAND_ARGS_ANY,
+        .flags = COMMAND_STOP_AT_ARGUMENT | COMMAND_IMAGES,
+        .run = run_create,
+};
+
+/* --- running --- */
+
+static const Option run_options[] = {
+        { "detach", 'd', OPTION_BOOL, offsetof(RunFlags, detach), .help = "Run container in background and print container ID" },
+        { "detach-keys", 0, OPTION_STRING, offsetof(RunFlags, detach_keys), .help = "Override the key sequence for detaching a container" },
+        { "sig-proxy", 0, OPTION_BOOL, offsetof(RunFlags, sig_proxy), .help = "Proxy received signals to the process", .value = "true" },
+        OPTION_TABLE_END,
+};
+
+/* The exit status for a failed start, with the message printed. */
+static int start_failed(Cli *cli, Error *err)
+{
+        int status = err->code == ERROR_EXIT && (err->status == 126 || err->status == 127) ? err->status : EXIT_MICA;
+
+        cli_report(cli, err);
+        return status;
+}
+
+static void remove_failed(Store *store, const char *id)
+{
+        _cleanup_error_ Error ignored = ERROR_INIT;
+
+        container_remove(store, id, &(RemoveOptions){ .force = true, .volumes = true }, &ignored);
+}
+
+/* Starts it, copies its streams until it ends, and returns its exit code. */
+static int start_and_attach(Cli *cli, Store *store, const char *id, const ContainerConfig *config, bool sig_proxy, const char *detach_keys, bool auto_remove)
+{
+        _cleanup_(attachment_freep) Attachment *attachment = NULL;
+        _cleanup_error_ Error err = ERROR_INIT;
+        StartOptions start = { .attach = true, .attach_stdin = config->attach_stdin && config->open_stdin };
+        AttachIo io = ATTACH_IO_INIT;
+        AttachEnd end;
+        unsigned columns, rows;
+        int status;
+
+        if (config->tty && terminal_size(STDOUT_FILENO, &columns, &rows)) {
+                start.columns = (unsigned short)columns;
+                start.rows = (unsigned short)rows;
+        }
+        io.stdin_fd = start.attach_stdin ? STDIN_FILENO : -1;
+        io.stdout_fd = config->attach_stdout ? STDOUT_FILENO : -1;
+        io.stderr_fd = config->attach_stderr ? STDERR_FILENO : -1;
+        io.raw_terminal = config->tty && start.attach_stdin && isatty(STDIN_FILENO);
+        io.proxy_signals = sig_proxy;
+        io.detach_keys = detach_keys;
+        fflush(cli->out);
+        if (container_start(store, id, &start, &attachment, &err) < 0) {
+                if (auto_remove)
+                        remove_failed(store, id);
+                return start_failed(cli, &err);
+        }
+        if (attachment_run(attachment, &io, &end, &status, &err) < 0) {
+                cli_report(cli, &err);
+                return EXIT_MICA;
+        }
+        return end == ATTACH_DETACHED ? 0 : status;
+}
+
+static int run_run(Cli *cli, const void *data, const StrList *args, Error *err)
+{
+        const RunFlags *flags = data;
+        _cleanup_container_spec_ ContainerSpec spec = { 0 };
+        _cleanup_free_ char *id = NULL;
+        Store *store;
+
+        if (flags->detach && flags->attach.n_items)
+                return error_set(err, ERROR_INVALID, "conflicting options: cannot specify both --attach and --detach");
+        if (!flags->detach && flags->tty && flags->interactive && !isatty(STDIN_FILENO))
+                return error_set(err, ERROR_INVALID, "the input device is not a TTY");
+        if (cli_store(cli, &store, err) < 0 || create(cli, store, flags, args, &id, &spec, err) < 0)
+                return -1;
+        if (!flags->detach)
+                return start_and_attach(cli, store, id, &spec.config, flags->sig_proxy, flags->detach_keys, flags->rm);
+        if (container_start(store, id, NULL, NULL, err) < 0) {
+                if (flags->rm)
+                        remove_failed(store, id);
+                return start_failed(cli, err);
+        }
+        fprintf(cli->out, "%s\n", id);
+        return 0;
+}
+
+const Command command_run = {
+        .usage = "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+        .summary = "Create and run a new container from an image",
+        .example = "$ mica run --rm -it debian:bookworm-slim bash\n$ mica run -d --name web --network host app",
+        .options = { run_options, run_shared_options },
+        .options_size = sizeof(RunFlags),
+        .min_args = 1,
+        .max_args = COMMAND_ARGS_ANY,
+        .flags = COMMAND_STOP_AT_ARGUMENT | COMMAND_EXIT_125 | COMMAND_IMAGES,
+        .run = run_run,
+};
+
+/* --- start --- */
+
+typedef struct StartFlags {
+        bool attach, interactive;
+        const char *detach_keys;
+} StartFlags;
+
+static const Option start_options[] = {
+        { "attach", 'a', OPTION_BOOL, offsetof(StartFlags, attach), .help = "Attach STDOUT/STDERR and forward signals" },
+        { "detach-keys", 0, OPTION_STRING, offsetof(StartFlags, detach_keys), .help = "Override the key sequence for detaching a container" },
+        { "interactive", 'i', OPTION_BOOL, offsetof(StartFlags, interactive), .help = "Attach container's STDIN" },
+        OPTION_TABLE_END,
+};
+
+static int start_one(Cli *cli, const char *name, void *user, Error *err)
+{
+        Store *store;
+
+        if (cli_store(cli, &store, err) < 0 || container_start(store, name, NULL, NULL, err) < 0)
+                return -1;
+        fprintf(cli->out, "%s\n", name);
+        return 0;
+}
+
+/* What of a container's config decides how to attach to it. */
+static int attach_config(Store *store, const char *name, ContainerConfig *ret, Error *err)
+{
+        _cleanup_json_ JsonValue *value = NULL;
+        const JsonValue *config;
+
+        if (container_inspect(store, name, false, &value, err) < 0)
+                return -1;
+        config = json_value_get(value, "Config");
+        ret->tty = json_value_bool(json_value_get(config, "Tty"));
+        ret->open_stdin = json_value_bool(json_value_get(config, "OpenStdin"));
+        ret->attach_stdout = ret->attach_stderr = true;
+        return 0;
+}
+
+static int run_start(Cli *cli, const void *data, const StrList *args, Error *err)
+{
+        const StartFlags *flags = data;
+        ContainerConfig config = { 0 };
+        Store *store;
+
+        if (!flags->attach && !flags->interactive)
+                return cli_each_argument(cli, args, start_one, NULL);
+        if (args->n_items > 1)
+                return error_set(err, ERROR_INVALID, "you cannot start and attach multiple containers at once");
+        if (cli_store(cli, &store, err) < 0 || attach_config(store, args->items[0], &config, err) < 0)
+                return -1;
+        config.attach_stdin = flags->interactive;
+        return start_and_attach(cli, store, args->items[0], &config, true, flags->detach_keys, false);
+}
+
+const Command command_start = {
+        .usage = "[OPTIONS] CONTAINER [CONTAINER...]",
+        .summary = "Start one or more stopped containers",
+        .options = { start_options },
+        .options_size = sizeof(StartFlags),
+        .min_args = 1,
+        .max_args = COMMAND_ARGS_ANY,
+        .flags = COMMAND_CONTAINERS,
+        .run = run_start,
+};
+
+/* --- attach --- */
+
+typedef struct AttachFlags {
+        const char *detach_keys;
+        bool no_stdin, sig_proxy;
+} AttachFlags;
+
+static const Option attach_options[] = {
+        { "detach-keys", 0, OPTION_STRING, offsetof(AttachFlags, detach_keys), .help = "Override the key sequence for detaching a container" },
+        { "no-stdin", 0, OPTION_BOOL, offsetof(AttachFlags, no_stdin), .help = "Do not attach STDIN" },
+        { "sig-proxy", 0, OPTION_BOOL, offsetof(AttachFlags, sig_proxy), .help = "Proxy all received signals to the process", .value = "true" },
+        OPTION_TABLE_END,
+};
+
+static int run_attach(Cli *cli, const void *data, const StrList *args, Error *err)
+{
+        const AttachFlags *flags = data;
+        _cleanup_(attachment_freep) Attachment *attachment = NULL;
+        AttachIo io = ATTACH_IO_INIT;
+        ContainerConfig config = { 0 };
+        AttachEnd end;
+        Store *store;
+        int status;
+        bool with_stdin;
+
+        if (cli_store(cli, &store, err) < 0 || attach_config(store, args->items[0], &config, err) < 0)
+                return -1;
+        with_stdin = config.open_stdin && !flags->no_stdin;
+        if (config.tty && with_stdin && !isatty(STDIN_FILENO))
+                return error_set(err, ERROR_INVALID, "the input device is not a TTY");
+        if (container_attach(store, args->items[0], with_stdin, &attachment, err) < 0)
+                return -1;
+        io.stdin_fd = with_stdin ? STDIN_FILENO : -1;
+        io.stdout_fd = STDOUT_FILENO;
+        io.stderr_fd = STDERR_FILENO;
+        io.raw_terminal = config.tty && with_stdin;
+        io.proxy_signals = flags->sig_proxy;
+        io.detach_keys = flags->detach_keys;
+        if (attachment_run(attachment, &io, &end, &status, err) < 0)
+                return -1;
+        return end == ATTACH_DETACHED ? 0 : status;
+}
+
+const Command command_attach = {
+        .usage = "[OPTIONS] CONTAINER",
+        .summary = "Attach local standard input, output, and error streams to a running container",
+        .options = { attach_options },
+        .options_size = sizeof(AttachFlags),
+        .min_args = 1,
+        .max_args = 1,
+        .flags = COMMAND_CONTAINERS,
+        .run = run_attach,
+};

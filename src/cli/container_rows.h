@@ -1,0 +1,10 @@
+/*
+ * Containers as rows of a list, for ps and system df -v.
+ */
+#pragma once
+
+#include "cli/format/table.h"
+#include "container/container.h"
+
+extern const ListColumn container_columns[];
+int container_row_add(List *list, const ContainerInfo *info, bool no_trunc, Error *err);
