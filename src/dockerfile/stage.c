@@ -172,6 +172,7 @@ typedef struct Edge {
         int to;
         const Instruction *by; /* NULL: the FROM */
         const char *word;
+        const DfWord *mount; /* the --mount that names it, or NULL */
 } Edge;
 
 typedef struct Graph {
@@ -184,12 +185,12 @@ typedef struct Graph {
         Error *err;
 } Graph;
 
-static void add_edge(Graph *g, int to, const Instruction *by, const char *word)
+static void add_edge(Graph *g, int to, const Instruction *by, const char *word, const DfWord *mount)
 {
         if (to < 0)
                 return;
         GROW(g->edges, g->capacity, g->n_edges + 1);
-        g->edges[g->n_edges++] = (Edge){ to, by, word };
+        g->edges[g->n_edges++] = (Edge){ to, by, word, mount };
 }
 
 static int add_edges(Graph *g, const Stage *stage)
@@ -201,13 +202,13 @@ static int add_edges(Graph *g, const Stage *stage)
                 if (instruction->kind == INSTRUCTION_COPY && instruction->copy.from) {
                         if (stages_find_source(g->stages, instruction, instruction->copy.from, &to, g->diag, g->err) < 0)
                                 return -1;
-                        add_edge(g, to, instruction, instruction->copy.from);
+                        add_edge(g, to, instruction, instruction->copy.from, NULL);
                 }
                 for (size_t j = 0; instruction->kind == INSTRUCTION_RUN && j < instruction->run.n_mounts; j++) {
                         const char *from = instruction->run.mounts[j].from;
 
                         if (from)
-                                add_edge(g, stages_find(g->stages, from, g->stages->n_items), instruction, from);
+                                add_edge(g, stages_find(g->stages, from, g->stages->n_items), instruction, from, &instruction->run.mount_flags[j]);
                 }
         }
         return 0;
@@ -266,22 +267,34 @@ static int find_cycle(Graph *g, size_t from)
         return r;
 }
 
+/* The target as written; what a variable in it stands for is not known here. */
+static int misplaced_mount(Graph *g, const Edge *edge)
+{
+        _cleanup_(arena_freep) Arena *arena = arena_new();
+        _cleanup_error_ Error ignored = ERROR_INIT;
+        ExpandEnv empty = expand_env_empty();
+        DfMount mount = { 0 };
+
+        (void)mount_parse(&mount, edge->mount->text, edge->mount->pos, true, &empty, edge->by->escape, NULL, arena, &ignored);
+        return diagnosis_set(g->diag, g->err, ERROR_INVALID, edge->by->filename, edge->mount->pos, edge->by->range,
+                             "cannot mount from stage \"%s\" to \"%s\", stage needs to be defined before current command", edge->word,
+                             mount.target ? mount.target : "");
+}
+
 static int check_order(Graph *g, const bool *needed)
 {
         for (size_t i = 0; i < g->stages->n_items; i++) {
                 for (size_t j = g->first[i]; needed[i] && j < g->first[i + 1]; j++) {
                         const Edge *edge = &g->edges[j];
-                        const char *target = "";
                         char buffer[32];
 
                         if ((size_t)edge->to < i || !edge->by)
                                 continue;
-                        if (edge->by->kind == INSTRUCTION_COPY)
-                                return diagnosis_set(g->diag, g->err, ERROR_INVALID, edge->by->filename, edge->by->copy.from_pos, edge->by->range,
-                                                     "cannot copy from stage \"%s\", it needs to be defined before current stage \"%s\"", edge->word,
-                                                     g->stages->n_items == 1 ? "" : stage_label(&g->stages->items[i], buffer));
-                        return diagnosis_set(g->diag, g->err, ERROR_INVALID, edge->by->filename, edge->by->pos, edge->by->range,
-                                             "cannot mount from stage \"%s\" to \"%s\", stage needs to be defined before current command", edge->word, target);
+                        if (edge->mount)
+                                return misplaced_mount(g, edge);
+                        return diagnosis_set(g->diag, g->err, ERROR_INVALID, edge->by->filename, edge->by->copy.from_pos, edge->by->range,
+                                             "cannot copy from stage \"%s\", it needs to be defined before current stage \"%s\"", edge->word,
+                                             g->stages->n_items == 1 ? "" : stage_label(&g->stages->items[i], buffer));
                 }
         }
         return 0;
@@ -324,7 +337,7 @@ int stages_reachable(const Stages *stages, const char *const *base_names, size_t
                 if (base_of)
                         base_of[i] = base;
                 g.first[i] = g.n_edges;
-                add_edge(&g, base, NULL, NULL);
+                add_edge(&g, base, NULL, NULL, NULL);
                 r = add_edges(&g, &stages->items[i]);
         }
         map_free(before);
