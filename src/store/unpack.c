@@ -351,7 +351,8 @@ static int put_in_place(Lease *lease, const Digest *diff_id, const char *tempora
         if (sys_renameat(lease->dir_fd, temporary, store->root_fd, layer_name(diff_id, "fs", name)) < 0)
                 return error_errno(err, errno, "cannot put '%s/%s' in place", store->root, name);
         fd = sys_openat(store->root_fd, layer_name(diff_id, "fs.boot", name), O_WRONLY | O_CREAT | O_TRUNC, 0644);
-        if (fd < 0 || fd_write_all(fd, boot_id(now, sizeof(now)), strlen(now)) < 0)
+        boot_id(now, sizeof(now));
+        if (fd < 0 || fd_write_all(fd, now, strlen(now)) < 0)
                 return error_errno(err, errno, "cannot write '%s/%s'", store->root, name);
         pthread_mutex_lock(&lease->mutex);
         strlist_add(&lease->unpacked, digest_hex(diff_id, hex));
