@@ -145,6 +145,15 @@ static int open_lower(const char *base, const char *name, Error *err)
         return fd < 0 ? error_errno(err, errno, "cannot open '%s'", path) : fd;
 }
 
+/* A layer that comes again further up hides what it has said itself; overlayfs does not take one directory twice. */
+static bool is_above(const Digest *diff_ids, size_t n, size_t at)
+{
+        for (size_t i = at + 1; i < n; i++)
+                if (digest_equal(&diff_ids[i], &diff_ids[at]))
+                        return true;
+        return false;
+}
+
 static int open_dir(Rootfs *rootfs, const Digest *diff_ids, size_t n, Error *err)
 {
         Store *store = rootfs->lease->store;
@@ -153,6 +162,8 @@ static int open_dir(Rootfs *rootfs, const Digest *diff_ids, size_t n, Error *err
                 char name[STORE_NAME_SIZE];
                 int fd;
 
+                if (is_above(diff_ids, n, i - 1))
+                        continue;
                 if (layer_need_fs(rootfs->lease, &diff_ids[i - 1], err) < 0)
                         return -1;
                 fd = open_lower(store->root, layer_name(&diff_ids[i - 1], "fs", name), err);
