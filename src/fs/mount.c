@@ -172,11 +172,15 @@ int mount_tmpfs(const char *options, Error *err)
 
 static const char overlay_what[] = "mount an overlay";
 
-static const char *const overlay_fixed[][2] = {
-        { "metacopy", "off" },
-        { "redirect_dir", "off" },
-        { "index", "off" },
-        { "xino", "off" },
+/* With userxattr the first two are off of themselves, and the kernel does not let them be named. */
+static const struct {
+        const char *key, *value;
+        bool with_userxattr;
+} overlay_fixed[] = {
+        { "metacopy", "off", false },
+        { "redirect_dir", "off", false },
+        { "index", "off", true },
+        { "xino", "off", true },
 };
 
 static int overlay_set_path(int context, const char *key, const char *path, Error *err)
@@ -208,7 +212,8 @@ static int overlay_set_lower(int context, const OverlaySpec *spec, Error *err)
 static int overlay_set_rest(int context, const OverlaySpec *spec, Error *err)
 {
         for (size_t i = 0; i < ARRAY_LEN(overlay_fixed); i++)
-                if (context_set(context, overlay_fixed[i][0], overlay_fixed[i][1], overlay_what, err) < 0)
+                if ((overlay_fixed[i].with_userxattr || !spec->userxattr) &&
+                    context_set(context, overlay_fixed[i].key, overlay_fixed[i].value, overlay_what, err) < 0)
                         return -1;
         if (spec->upper && (overlay_set_path(context, "upperdir", spec->upper, err) < 0 || overlay_set_path(context, "workdir", spec->work, err) < 0))
                 return -1;
@@ -252,7 +257,8 @@ static int overlay_options(const OverlaySpec *spec, int *fds, Buf *to, Error *er
                 overlay_put_path(to, spec->work);
         }
         for (size_t i = 0; i < ARRAY_LEN(overlay_fixed); i++)
-                buf_putf(to, ",%s=%s", overlay_fixed[i][0], overlay_fixed[i][1]);
+                if (overlay_fixed[i].with_userxattr || !spec->userxattr)
+                        buf_putf(to, ",%s=%s", overlay_fixed[i].key, overlay_fixed[i].value);
         buf_puts(to, spec->is_volatile ? ",volatile" : "");
         buf_puts(to, spec->userxattr ? ",userxattr" : "");
         return 0;

@@ -11,6 +11,14 @@
 
 const char *fixture_driver = "erofs";
 
+const char *fixture_no_erofs(void)
+{
+        const char *base = getenv("TMPDIR"), *reason = NULL;
+        _cleanup_close_ int fd = open(base ? base : "/var/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        return feature_erofs_in(fd, &reason) ? NULL : reason;
+}
+
 const char *fixture_no_mounts(void)
 {
         static bool asked;
@@ -18,14 +26,14 @@ const char *fixture_no_mounts(void)
         Error err = ERROR_INIT;
 
         if (asked)
-                return reason;
+                return reason ? reason : streq(fixture_driver, "erofs") ? fixture_no_erofs() : NULL;
         asked = true;
         if (mount_namespace_enter(&err) < 0)
                 reason = xasprintf("%s", error_message(&err));
         else if (!feature_works(FEATURE_OVERLAY))
                 reason = xstrdup(feature_reason(FEATURE_OVERLAY));
         error_done(&err);
-        return reason;
+        return fixture_no_mounts();
 }
 
 static void open_store(Fixture *fixture)

@@ -35,6 +35,7 @@ void fixture_reopen(Fixture *fixture);
 
 /* Why mounting cannot be tested here, or NULL. Enters a mount namespace on the first call. */
 const char *fixture_no_mounts(void);
+const char *fixture_no_erofs(void); /* likewise, why the driver `erofs` cannot be */
 #define SKIP_WITHOUT_MOUNTS() \
         do { \
                 if (fixture_no_mounts()) { \

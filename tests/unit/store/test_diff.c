@@ -193,6 +193,7 @@ static void test_excluded_and_special(void **state)
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         struct stat st;
         char value[64], path[64];
+        bool devices; /* not in a user namespace */
         int fd;
         Error err = ERROR_INIT;
 
@@ -207,12 +208,12 @@ static void test_excluded_and_special(void **state)
         if (setxattr(path, "security.capability", capability, sizeof(capability), 0) < 0)
                 print_message("no file capabilities here: %s\n", strerror(errno));
         assert_int_equal(mknodat(w.fd, "etc/fifo", S_IFIFO | 0600, 0), 0);
-        assert_int_equal(mknodat(w.fd, "etc/null", S_IFCHR | 0666, makedev(1, 3)), 0);
+        devices = mknodat(w.fd, "etc/null", S_IFCHR | 0666, makedev(1, 3)) == 0;
         snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/etc/socket", w.fd);
         fd = socket(AF_UNIX, SOCK_STREAM, 0);
         assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
         close(fd);
-        assert_changes(&w, &options, "C /etc\nA /etc/fifo\nA /etc/null\nA /etc/ping\n");
+        assert_changes(&w, &options, devices ? "C /etc\nA /etc/fifo\nA /etc/null\nA /etc/ping\n" : "C /etc\nA /etc/fifo\nA /etc/ping\n");
         layer = write_diff(&w, &options);
         same = write_diff(&w, &options);
         assert_true(digest_equal(&layer.diff_id, &same.diff_id));
@@ -221,8 +222,10 @@ static void test_excluded_and_special(void **state)
         assert_int_equal(st.st_mtim.tv_sec, 1500000000);
         snprintf(path, sizeof(path), "/proc/self/fd/%d/etc/ping", rootfs_fd(again));
         assert_int_equal(getxattr(path, "security.capability", value, sizeof(value)), sizeof(capability));
-        assert_int_equal(fstatat(rootfs_fd(again), "etc/null", &st, 0), 0);
-        assert_int_equal(st.st_rdev, makedev(1, 3));
+        if (devices) {
+                assert_int_equal(fstatat(rootfs_fd(again), "etc/null", &st, 0), 0);
+                assert_int_equal(st.st_rdev, makedev(1, 3));
+        }
         assert_int_equal(fstatat(rootfs_fd(again), "etc/socket", &st, 0), -1);
         rootfs_free(again);
         writable_close(&w);
