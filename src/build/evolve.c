@@ -67,6 +67,25 @@ void stem_shell(const Stem *stem, const char *command, StrList *args)
         strlist_add(args, command);
 }
 
+void stem_run_args(const Stem *stem, const Instruction *run, const RunScript *script, StrList *args)
+{
+        const CommandLine *command = &run->run.command;
+
+        if (script->file_name) {
+                _cleanup_free_ char *path = xasprintf(RUN_PIPES_DIR "/%s", script->file_name);
+
+                if (command->shell_form)
+                        stem_shell(stem, path, args);
+                else
+                        strlist_add(args, path);
+        } else if (script->command) {
+                stem_shell(stem, script->command, args);
+        } else {
+                for (size_t i = 0; i < command->n_args; i++)
+                        strlist_add(args, command->args[i]);
+        }
+}
+
 void stem_date_last(Stem *stem, Timestamp created)
 {
         if (stem->image.history.n_items)

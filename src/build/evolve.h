@@ -37,6 +37,13 @@ bool stem_makes_layer(const Stem *stem, const Instruction *instruction);
 /* The SHELL of the image, or the default, with `command` behind it. Appends to `args`. */
 void stem_shell(const Stem *stem, const char *command, StrList *args);
 
+/*
+ * What a RUN executes: the exec form as it is, the shell form with SHELL in front; a script of its own ("#!" heredoc) by its path below /dev/pipes.
+ * Appends to `args`.
+ */
+void stem_run_args(const Stem *stem, const Instruction *run, const RunScript *script, StrList *args);
+#define RUN_PIPES_DIR "/dev/pipes"
+
 /* The working directory: absolute, clean; "/" by default. New string. */
 char *stem_work_dir(const Stem *stem);
 /* A path against the working directory, clean; a trailing slash (or "/.") is kept as one. New string. */

@@ -15,7 +15,6 @@
 #include "fs/path.h"
 
 #define HOSTNAME "buildkitsandbox"
-#define PIPES_DIR "/dev/pipes"
 /* The last lines of a failed RUN that the error repeats. */
 #define TAIL_LINES 10
 #define TAIL_SIZE 8192
@@ -24,27 +23,9 @@
 
 int run_step_prepare(BuildStage *stage, Work *work, Error *err)
 {
-        const Instruction *in = work->instruction;
-
-        if (run_script_make(&work->script, in, err) < 0)
+        if (run_script_make(&work->script, work->instruction, err) < 0)
                 return -1;
-        if (work->script.file_name) {
-                strlist_addf(&work->run_args, PIPES_DIR "/%s", work->script.file_name);
-                /* A script of its own is still written with the shell in front, as every shell form. */
-                if (in->run.command.shell_form) {
-                        _cleanup_free_ char *path = xstrdup(work->run_args.items[0]);
-
-                        strlist_done(&work->run_args);
-                        stem_shell(&stage->stem, path, &work->run_args);
-                }
-                return 0;
-        }
-        if (work->script.command) {
-                stem_shell(&stage->stem, work->script.command, &work->run_args);
-                return 0;
-        }
-        for (size_t i = 0; i < in->run.command.n_args; i++)
-                strlist_add(&work->run_args, in->run.command.args[i]);
+        stem_run_args(&stage->stem, work->instruction, &work->script, &work->run_args);
         return 0;
 }
 
@@ -325,7 +306,7 @@ static int make_spec(Running *running, Error *err)
             add_resolv_conf(running, err) < 0)
                 return -1;
         if (work->script.file_name) {
-                _cleanup_free_ char *target = xasprintf(PIPES_DIR "/%s", work->script.file_name);
+                _cleanup_free_ char *target = xasprintf(RUN_PIPES_DIR "/%s", work->script.file_name);
 
                 if (add_file(running, "script", work->script.file_data, work->script.file_size, 0755, target, false, err) < 0)
                         return -1;

@@ -1,0 +1,13 @@
+ARG GLOBAL=g
+FROM scratch
+ARG GIVEN=default
+ARG GLOBAL
+ARG UNSET
+ARG X=1 Y=$GIVEN
+ENV X=from-env
+RUN echo $X
+ARG X=arg-again
+RUN echo $X
+ARG TARGETARCH
+ARG HTTP_PROXY
+RUN env
