@@ -72,6 +72,7 @@ int container_from_record(Store *store, const ContainerRecord *record, Container
 
 int container_save_state(Store *store, const Container *container, Error *err);
 void container_set_status(Container *container, const char *status);
+bool container_state_is(const ContainerState *state, const char *status);
 bool container_is_active(const Container *container); /* running, paused or restarting: a monitor is there */
 
 /* <dir>/<name>. New string. */
@@ -83,6 +84,9 @@ int container_lock(const Container *container, Error *err);
 
 /* Removes everything of a container that does not run: record, directory, anonymous volumes when asked. */
 int container_delete(Store *store, const Container *container, bool volumes, Error *err);
+
+/* Bytes of files in the writable layer, and with the image below. */
+int container_size(Store *store, const Container *container, uint64_t *ret_rw, uint64_t *ret_root, Error *err);
 
 /* Field 22 of /proc/<pid>/stat, or 0. */
 int64_t process_start_time(pid_t pid);

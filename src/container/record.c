@@ -33,6 +33,11 @@ void container_set_status(Container *container, const char *status)
         container->state.status = xstrdup(status);
 }
 
+bool container_state_is(const ContainerState *state, const char *status)
+{
+        return streq(state->status, status);
+}
+
 bool container_is_active(const Container *container)
 {
         return streq(container->state.status, "running") || streq(container->state.status, "paused") || streq(container->state.status, "restarting");
