@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/sink.h"
 #include "base/str.h"
+#include "oci/config.h"
 #include "store/rootfs.h"
 #include "store/store.h"
 
@@ -33,6 +34,8 @@ int container_copy_from_host(Store *store, const char *host_path, const char *co
 
 typedef struct CommitOptions {
         StrList changes; /* "CMD [\"x\"]", "ENV a=b": the instructions that docker commit --change takes */
+        /* How changes are applied: engine_apply_changes(), which is above this room. Needed when there are any. */
+        int (*apply_changes)(ImageConfig *config, const StrList *changes, Error *err);
         const char *author, *message;
         const char *reference; /* name[:tag] for the new image, or NULL */
         bool no_pause;

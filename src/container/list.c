@@ -259,7 +259,7 @@ static int passes(const FilterContext *context, const StrList *texts, Error *err
                 bool asked = false, any = false;
 
                 for (size_t i = 0; texts && i < texts->n_items; i++) {
-                        const char *value;
+                        const char *value = NULL;
                         int r;
 
                         if (find_filter(texts->items[i], &value) != &filters[f])
@@ -291,7 +291,7 @@ int container_list(Store *store, const ListOptions *options, int (*each)(void *u
         int64_t n_shown = 0;
 
         for (size_t i = 0; options->filters && i < options->filters->n_items; i++) {
-                const char *value;
+                const char *value = NULL;
                 const struct Filter *filter = find_filter(options->filters->items[i], &value);
 
                 if (!filter)
@@ -346,7 +346,7 @@ int container_prune(Store *store, const StrList *texts, void (*removed)(void *us
                         continue;
                 for (size_t k = 0; texts && k < texts->n_items && wanted; k++) {
                         const FilterContext context = { .store = store, .container = container };
-                        const char *value;
+                        const char *value = NULL;
                         Timestamp until;
 
                         if ((value = str_after(texts->items[k], "label="))) {

@@ -1,0 +1,154 @@
+#include "container/view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "fs/mount.h"
+#include "fs/path.h"
+
+void view_close(View *view)
+{
+        closep(&view->root_fd);
+        rootfs_free(view->rootfs);
+        rootfs_free(view->lower);
+        lease_free(view->lease);
+        container_free(view->container);
+        closep(&view->lock_fd);
+        *view = VIEW_INIT;
+}
+
+static int mount_layers(View *view, const RootfsOptions *options, Rootfs **ret, Error *err)
+{
+        size_t n = view->container->data.layers.n_items;
+        _cleanup_free_ Digest *layers = NEW_ARRAY(Digest, n + 1);
+
+        for (size_t i = 0; i < n; i++)
+                if (digest_parse(view->container->data.layers.items[i], &layers[i], err) < 0)
+                        return -1;
+        return rootfs_mount(view->lease, layers, n, options, ret, err);
+}
+
+/* Field 4 of /proc/<pid>/stat: the monitor, whose child the container's process is. */
+static pid_t parent_of(pid_t pid)
+{
+        _cleanup_free_ char *path = xasprintf("/proc/%d/stat", pid);
+        _cleanup_buf_ Buf text = BUF_INIT(4096);
+        const char *p;
+        int parent;
+
+        if (file_read(AT_FDCWD, path, &text) < 0)
+                return -1;
+        p = strrchr(buf_str(&text), ')');
+        return p && sscanf(p + 1, " %*c %d", &parent) == 1 ? parent : -1;
+}
+
+static int open_running(View *view, ViewKind kind, Error *err)
+{
+        pid_t pid = (pid_t)view->container->state.pid;
+        _cleanup_free_ char *path = NULL, *merged = container_file(view->container, "merged");
+
+        if (kind == VIEW_PROCESS)
+                path = xasprintf("/proc/%d/root", pid);
+        else
+                path = xasprintf("/proc/%d/root%s", parent_of(pid), merged);
+        view->root_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return view->root_fd < 0 ? error_errno(err, errno, "cannot reach the files of container '%s'", view->container->name) : 0;
+}
+
+static int lock_stopped(View *view, Error *err)
+{
+        for (int i = 0; i < 500; i++) {
+                view->lock_fd = container_lock(view->container, err);
+                if (view->lock_fd != CONTAINER_LOCKED)
+                        return view->lock_fd < 0 ? -1 : 0;
+                nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+        }
+        return error_set(err, ERROR_CONFLICT, "container '%s' is in use by another process", view->container->name);
+}
+
+/* Volumes and binds, where the tree has their mount points. */
+static int mount_points(const View *view, Error *err)
+{
+        for (size_t i = 0; i < view->container->data.mounts.n_items; i++) {
+                const MountPoint *mount = &view->container->data.mounts.items[i];
+                _cleanup_close_ int target = -1, source = -1;
+
+                if (streq(mount->type, "tmpfs"))
+                        continue;
+                target = inroot_try_open(view->root_fd, mount->destination, O_PATH, 0);
+                if (target < 0)
+                        continue;
+                source = mount_clone(AT_FDCWD, mount->source, true, err);
+                if (source < 0 || mount_attach(source, target, "", err) < 0)
+                        return error_wrap(err, "cannot show '%s' of container '%s'", mount->destination, view->container->name);
+        }
+        return 0;
+}
+
+static int open_stopped(View *view, ViewKind kind, Error *err)
+{
+        _cleanup_free_ char *upper = container_file(view->container, "upper"), *work = container_file(view->container, "work");
+        _cleanup_free_ char *merged = container_file(view->container, "merged");
+        RootfsOptions options = { .upper = upper, .work = work, .durable = true, .target = merged };
+        int r;
+
+        if (lock_stopped(view, err) < 0)
+                return -1;
+        r = dir_make(AT_FDCWD, merged, 0700);
+        if (r < 0)
+                return error_errno(err, r, "cannot make '%s'", merged);
+        if (mount_layers(view, &options, &view->rootfs, err) < 0)
+                return -1;
+        view->root_fd = open(merged, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (view->root_fd < 0)
+                return error_errno(err, errno, "cannot open '%s'", merged);
+        return kind == VIEW_PROCESS ? mount_points(view, err) : 0;
+}
+
+int view_open(Store *store, const char *name, ViewKind kind, View *ret, Error *err)
+{
+        _cleanup_view_ View view = VIEW_INIT;
+
+        if (container_load(store, name, &view.container, err) < 0 || mount_namespace_enter(err) < 0 ||
+            lease_new(store, "container files", &view.lease, err) < 0)
+                return -1;
+        if ((container_is_active(view.container) && view.container->state.pid > 0 ? open_running(&view, kind, err) : open_stopped(&view, kind, err)) < 0)
+                return -1;
+        *ret = view;
+        view = VIEW_INIT;
+        return 0;
+}
+
+int view_lower_fd(View *view, Error *err)
+{
+        RootfsOptions options = { 0 };
+
+        if (!view->lower && mount_layers(view, &options, &view->lower, err) < 0)
+                return -1;
+        return rootfs_fd(view->lower);
+}
+
+int view_upper_fd(const View *view, Error *err)
+{
+        _cleanup_free_ char *upper = container_file(view->container, "upper");
+        int fd = open(upper, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        return fd < 0 ? error_errno(err, errno, "cannot open '%s'", upper) : fd;
+}
+
+void view_excluded(const View *view, StrList *paths)
+{
+        strlist_add(paths, "etc/resolv.conf");
+        strlist_add(paths, "etc/hostname");
+        strlist_add(paths, "etc/hosts");
+        strlist_add(paths, "dev");
+        strlist_add(paths, "proc");
+        strlist_add(paths, "sys");
+        for (size_t i = 0; i < view->container->data.mounts.n_items; i++)
+                strlist_add(paths, view->container->data.mounts.items[i].destination + 1);
+}
