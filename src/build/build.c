@@ -94,17 +94,16 @@ static void build_free(Build *build)
 }
 DEFINE_CLEANUP(Build *, build_free)
 
-/* Errors that belong to lines of the Dockerfile show them. */
-static int explain(Build *build, Error *err)
+int build_explain(const Build *build, const Diagnosis *diagnosis, Error *err)
 {
         _cleanup_buf_ Buf text = BUF_INIT(BUF_MAX_DEFAULT);
         ErrorCode code = err->code;
         int errnum = err->errnum, status = err->status;
 
-        if (code == ERROR_CANCELLED || !build->diagnosis.n_ranges || !build->dockerfile_text.size)
+        if (code == ERROR_CANCELLED || !diagnosis->n_ranges || !build->dockerfile_text.size)
                 return -1;
         buf_putf(&text, "%s\n", error_message(err));
-        diagnosis_render(&build->diagnosis, build->dockerfile_name, build->dockerfile_text.data, build->dockerfile_text.size, &text);
+        diagnosis_render(diagnosis, build->dockerfile_name, build->dockerfile_text.data, build->dockerfile_text.size, &text);
         while (text.size && text.data[text.size - 1] == '\n')
                 text.data[--text.size] = '\0';
         error_set(err, code, "%s", buf_str(&text));
@@ -151,7 +150,7 @@ int build_run(Store *store, const BuildOptions *options, BuildResult *ret, Error
         save_digests(build);
         if (done < 0) {
                 build_result_done(&result);
-                return explain(build, err);
+                return build_explain(build, &build->diagnosis, err);
         }
         *ret = result;
         return 0;

@@ -14,6 +14,7 @@ void copy_plan_done(CopyPlan *plan)
                 free(plan->items[i].name);
                 free(plan->items[i].data);
                 free(plan->items[i].url);
+                free(plan->items[i].pattern);
                 ignore_matcher_free(plan->items[i].include);
                 if (plan->items[i].fd >= 0)
                         close(plan->items[i].fd);
@@ -180,6 +181,7 @@ static int add_parents(CopyPlan *plan, SourceTree *tree, const char *source, Err
                                 return found < 0 ? -1 : error_set(err, ERROR_NOT_FOUND, "\"/%s\": not found in the %s", required, source_tree_name(tree));
                 }
                 strlist_add(&patterns, pattern);
+                item->pattern = xstrdup(pattern);
                 if (ignore_matcher_new(&item->include, &patterns, err) < 0)
                         return -1;
         }
@@ -231,6 +233,24 @@ static int walk_children(Walk *walk, TreeNode *node, const char *below, bool inc
         return 0;
 }
 
+/* Whether something below directory `path` can match the pattern: its components match those of the pattern as far as both go. */
+static bool can_lead_to(const char *pattern, const char *path)
+{
+        while (*path && *pattern) {
+                size_t n = strcspn(pattern, "/"), m = strcspn(path, "/");
+                _cleanup_free_ char *wanted = xstrndup(pattern, n), *have = xstrndup(path, m);
+                _cleanup_error_ Error ignored = ERROR_INIT;
+
+                if (strstr(wanted, "**"))
+                        return true;
+                if (path_pattern_match(wanted, have, &ignored) == 0)
+                        return false;
+                pattern += n + strspn(pattern + n, "/");
+                path += m + strspn(path + m, "/");
+        }
+        return true;
+}
+
 /* An excluded directory is entered only when an exception could bring something back. */
 static int walk_node(Walk *walk, TreeNode *node, const char *below, bool included, Error *err)
 {
@@ -248,7 +268,7 @@ static int walk_node(Walk *walk, TreeNode *node, const char *below, bool include
                                 return 0;
                         return walk_children(walk, node, below, included, err);
                 }
-                if (!included && !is_dir)
+                if (!included && (!is_dir || !can_lead_to(walk->item->pattern, below)))
                         return 0;
         }
         if (walk->visit(walk, node, below, included, err) < 0)

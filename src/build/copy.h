@@ -27,6 +27,7 @@ typedef struct CopyItem {
         SourceTree *tree;
         TreeNode *node;
         IgnoreMatcher *include; /* --parents: what is taken below `node`; else NULL */
+        char *pattern;          /* the same as text, to know which directories can be left unread */
         void *data;             /* COPY_BYTES; owned */
         int fd;                 /* COPY_FILE, and the inflated tar of an archive; owned; else -1 */
         uint64_t size;

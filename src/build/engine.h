@@ -86,6 +86,7 @@ struct BuildStage {
         size_t n_layers, layers_capacity;
         Digest chain;        /* unset while there are no layers */
         BuildVertex *vertex; /* the last one */
+        Diagnosis diagnosis; /* which lines a failure is about */
 
         pthread_mutex_t tree_lock;
         Rootfs *rootfs; /* of the finished stage, when something reads from it */
@@ -131,6 +132,9 @@ struct Build {
         atomic_int stop;      /* the build was cancelled or failed: everything ends */
         int stop_fd;          /* eventfd: readable then; -1 while nothing runs */
 };
+
+/* Puts the lines that an error is about behind its message, as buildx shows them. Returns -1. */
+int build_explain(const Build *build, const Diagnosis *diagnosis, Error *err);
 
 /* CANCELLED when the build is to stop. */
 int build_check(Build *build, Error *err);

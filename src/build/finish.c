@@ -35,7 +35,9 @@ static int write_image(Build *build, const ImageConfig *image, BuildResult *ret,
         _cleanup_free_ Digest *ids = stage_diff_ids(stage);
         WrittenImage written;
 
-        (void)ids;
+        /* The first container is not to wait for it. When nothing ran, an earlier build has done it. */
+        if (build->n_cached < build->n_steps && stage->n_layers > 1 && chain_merge(build->lease, ids, stage->n_layers, err) < 0)
+                return -1;
         if (image_write_named(build->lease, image, (const char *const *)build->names.items, build->names.n_items, &written, err) < 0)
                 return -1;
         ret->id = written.id;

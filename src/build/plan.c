@@ -24,6 +24,7 @@ void stage_free(BuildStage *stage)
         if (!stage)
                 return;
         work_free(stage->work);
+        diagnosis_done(&stage->diagnosis);
         source_tree_free(stage->tree);
         rootfs_free(stage->rootfs);
         if (stage->begun)
@@ -182,6 +183,15 @@ static int load_base(BuildStage *stage, Error *err)
         BuildVertex *vertex;
         Digest id;
 
+        SourceTree *directory;
+        int named = build_named_context(build, stage->base_name, &directory, err);
+
+        if (named < 0)
+                return -1;
+        if (named)
+                return error_set(err, ERROR_UNSUPPORTED,
+                                 "FROM %s: the build context of that name is a directory: COPY --from=%s from it, or name an image with docker-image://",
+                                 stage->base_name, stage->base_name);
         if (streq(stage->base_name, "scratch")) {
                 _cleanup_platform_ Platform wanted = { 0 };
 

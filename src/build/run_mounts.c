@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/child.h"
@@ -372,12 +373,36 @@ static int seed_cache(Prepare *p, const DfMount *mount, const char *path, Error 
                        : 0;
 }
 
+static const struct timespec retry_pause = { .tv_nsec = 20 * NSEC_PER_MSEC };
+
+/*
+ * Waits for the lock in small steps, so that a build that is stopped meanwhile ends. A private directory is not waited for: whoever finds it taken gets the
+ * next one.
+ */
+static int open_cache(Prepare *p, const DfMount *mount, const char *id, char **ret_path, Error *err)
+{
+        bool is_private = mount->sharing == SHARING_PRIVATE;
+        uint32_t mode = mount->has_mode ? mount->mode : 0755, uid = mount->has_uid ? mount->uid : 0, gid = mount->has_gid ? mount->gid : 0;
+
+        for (unsigned n = 0;; n++) {
+                _cleanup_free_ char *numbered = is_private ? xasprintf("%s\nprivate %u", id, n) : xstrdup(id);
+                int fd = cache_mount_try_open(p->stage->build->store, numbered, is_private || mount->sharing == SHARING_LOCKED, mode, uid, gid, ret_path, err);
+
+                if (fd >= 0)
+                        return fd;
+                if (err->code != ERROR_CONFLICT)
+                        return -1;
+                error_done(err);
+                if (build_check(p->stage->build, err) < 0)
+                        return -1;
+                if (!is_private)
+                        nanosleep(&retry_pause, NULL);
+        }
+}
+
 static int prepare_cache(Prepare *p, const DfMount *mount, Error *err)
 {
         _cleanup_free_ char *target = target_of(p->stage, mount), *path = NULL, *id = NULL;
-        /* A private one is not shared at the same time: whoever comes second waits. */
-        bool exclusive = mount->sharing == SHARING_LOCKED || mount->sharing == SHARING_PRIVATE;
-        uint32_t mode = mount->has_mode ? mount->mode : 0755, uid = mount->has_uid ? mount->uid : 0, gid = mount->has_gid ? mount->gid : 0;
         int fd;
 
         id = mount->id ? xstrdup(mount->id) : xstrdup(target);
@@ -387,7 +412,7 @@ static int prepare_cache(Prepare *p, const DfMount *mount, Error *err)
                 free(id);
                 id = seeded;
         }
-        fd = cache_mount_open(p->stage->build->store, id, exclusive, mode, uid, gid, &path, err);
+        fd = open_cache(p, mount, id, &path, err);
         if (fd < 0)
                 return error_wrap(err, "cannot open the cache mount '%s'", mount->id ? mount->id : target);
         hold_fd(p->held, fd);

@@ -141,18 +141,12 @@ static void begin_from_stage(BuildStage *stage)
 
 /* --- errors --- */
 
-/* Which lines of the Dockerfile an error is about, when nothing more exact is known. */
+/* The whole instruction is shown when nothing more exact is known. */
 static int fail_at(BuildStage *stage, const Instruction *in, Error *err)
 {
-        Build *build = stage->build;
-
-        pthread_mutex_lock(&build->lock);
-        if (!build->diagnosis.n_ranges && err->code != ERROR_CANCELLED) {
-                build->diagnosis.pos = in->pos;
-                diagnosis_add_range(&build->diagnosis, in->range);
-        }
-        pthread_mutex_unlock(&build->lock);
-        return -1;
+        if (!stage->diagnosis.n_ranges)
+                diagnosis_add_range(&stage->diagnosis, in->range);
+        return build_explain(stage->build, &stage->diagnosis, err);
 }
 
 /* --- one step that makes a layer --- */
@@ -166,7 +160,7 @@ static int work_expand(BuildStage *stage, const Step *step, Work **ret, Error *e
         stage->counter++;
         work->title = step_title(stage, step);
         work->vertex = step_vertex(stage, step->instruction, work->title);
-        if (instruction_expand(&work->instruction, step->instruction, &env, NULL, &stage->build->diagnosis, err) < 0)
+        if (instruction_expand(&work->instruction, step->instruction, &env, NULL, &stage->diagnosis, err) < 0)
                 return -1;
         if (work->instruction->kind == INSTRUCTION_RUN && run_step_prepare(stage, work, err) < 0)
                 return -1;
@@ -268,7 +262,7 @@ static int work_finish(BuildStage *stage, Work *work, const Layer *layer, bool c
 {
         Build *build = stage->build;
 
-        if (stem_apply(&stage->stem, work->instruction, &work->run_args, &build->diagnosis, err) < 0)
+        if (stem_apply(&stage->stem, work->instruction, &work->run_args, &stage->diagnosis, err) < 0)
                 return -1;
         if (build->epoch < 0)
                 stem_date_last(&stage->stem, layer->created);
@@ -376,11 +370,11 @@ static int config_step(BuildStage *stage, const Step *step, Error *err)
         _cleanup_(instruction_freep) Instruction *in = NULL;
         ExpandEnv env = stage_scope_env(&stage->stem.scope);
 
-        if (instruction_expand(&in, step->instruction, &env, NULL, &stage->build->diagnosis, err) < 0)
+        if (instruction_expand(&in, step->instruction, &env, NULL, &stage->diagnosis, err) < 0)
                 return -1;
         if (step->instruction->kind == INSTRUCTION_WORKDIR)
                 stage->counter++;
-        return stem_apply(&stage->stem, in, NULL, &stage->build->diagnosis, err);
+        return stem_apply(&stage->stem, in, NULL, &stage->diagnosis, err);
 }
 
 /* WORKDIR is judged after expansion: "$DIR" may be "/". */
@@ -391,7 +385,7 @@ static int makes_layer(BuildStage *stage, const Step *step, Error *err)
 
         if (step->instruction->kind != INSTRUCTION_WORKDIR)
                 return stem_makes_layer(&stage->stem, step->instruction);
-        if (instruction_expand(&in, step->instruction, &env, NULL, &stage->build->diagnosis, err) < 0)
+        if (instruction_expand(&in, step->instruction, &env, NULL, &stage->diagnosis, err) < 0)
                 return -1;
         return stem_makes_layer(&stage->stem, in);
 }

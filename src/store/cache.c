@@ -179,7 +179,7 @@ static int make_mount(Store *store, const char *hash, const char *id, uint32_t m
         return r < 0 ? error_errno(err, r, "cannot write '%s/%s'", store->root, name) : 0;
 }
 
-int cache_mount_open(Store *store, const char *id, bool exclusive, uint32_t mode, uint32_t uid, uint32_t gid, char **ret_path, Error *err)
+static int open_cache_mount(Store *store, const char *id, int operation, uint32_t mode, uint32_t uid, uint32_t gid, char **ret_path, Error *err)
 {
         Digest digest = digest_of(id, strlen(id));
         char hash[DIGEST_TEXT_SIZE], name[STORE_NAME_SIZE];
@@ -198,10 +198,23 @@ int cache_mount_open(Store *store, const char *id, bool exclusive, uint32_t mode
         }
         if (fd < 0)
                 return error_errno(err, errno, "cannot open the cache directory '%s/%s'", store->root, name);
-        while (flock(fd, exclusive ? LOCK_EX : LOCK_SH) < 0)
+        while (flock(fd, operation) < 0) {
+                if (errno == EWOULDBLOCK)
+                        return error_set(err, ERROR_CONFLICT, "the cache directory '%s/%s' is in use", store->root, name);
                 if (errno != EINTR)
                         return error_errno(err, errno, "cannot lock the cache directory '%s/%s'", store->root, name);
+        }
         if (ret_path)
                 *ret_path = xasprintf("%s/%s", store->root, name);
         return TAKE_FD(fd);
+}
+
+int cache_mount_open(Store *store, const char *id, bool exclusive, uint32_t mode, uint32_t uid, uint32_t gid, char **ret_path, Error *err)
+{
+        return open_cache_mount(store, id, exclusive ? LOCK_EX : LOCK_SH, mode, uid, gid, ret_path, err);
+}
+
+int cache_mount_try_open(Store *store, const char *id, bool exclusive, uint32_t mode, uint32_t uid, uint32_t gid, char **ret_path, Error *err)
+{
+        return open_cache_mount(store, id, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB, mode, uid, gid, ret_path, err);
 }

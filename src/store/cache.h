@@ -34,6 +34,8 @@ int cache_remove(Store *store, const Digest *key, Error *err);
  * made with mode/uid/gid when new. *ret_path is the absolute path.
  */
 int cache_mount_open(Store *store, const char *id, bool exclusive, uint32_t mode, uint32_t uid, uint32_t gid, char **ret_path, Error *err);
+/* The same without waiting: CONFLICT when somebody else has it locked in a way that excludes this. */
+int cache_mount_try_open(Store *store, const char *id, bool exclusive, uint32_t mode, uint32_t uid, uint32_t gid, char **ret_path, Error *err);
 
 /* --- digests of context files --- */
 

@@ -206,6 +206,33 @@ def test_locked_cache_mounts_do_not_meet(store):
     store.build(text, None, "--jobs", "3")
 
 
+def test_private_cache_mounts_are_not_shared_at_the_same_time(store):
+    run = "RUN --mount=type=cache,id=p,target=/c,sharing=private test ! -e /c/busy && touch /c/busy && sleep 0.5 && rm /c/busy # {}\n"
+    text = "".join(f"FROM busybox AS s{i}\n" + run.format(i) for i in range(2)) + "FROM busybox\n" + "".join(f"COPY --from=s{i} /etc/group /g{i}\n" for i in range(2))
+    start = time.monotonic()
+    store.build(text, None, "--jobs", "2")
+    assert time.monotonic() - start < 1.0, "the second gets a directory of its own instead of waiting"
+
+
+def test_stopping_while_waiting_for_a_cache_mount(store):
+    run = "FROM busybox\nRUN --mount=type=cache,id=w,target=/c,sharing=locked echo has it && sleep {} # {}\n"
+    first = subprocess.Popen([find_tool(), "build", "--plain", "--stdin"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=store.env)
+    first.stdin.write(run.format(30, 1).encode())
+    first.stdin.close()
+    for line in first.stderr:
+        if line == b"has it\n":
+            break
+    second = subprocess.Popen([find_tool(), "build", "--stdin"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=store.env)
+    second.stdin.write(run.format(0, 2).encode())
+    second.stdin.close()
+    time.sleep(0.3)
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(5) != 0
+    first.send_signal(signal.SIGTERM)
+    first.stderr.read()
+    assert first.wait(5) != 0
+
+
 def test_tmpfs(store):
     store.build("FROM busybox\nRUN --mount=type=tmpfs,target=/t,size=1m echo x >/t/x && grep ' /t tmpfs' /proc/mounts >/m && ! dd if=/dev/zero of=/t/y bs=1M count=2\n")
     assert b"size=1024k" in store.tree()["m"].data
