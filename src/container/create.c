@@ -126,6 +126,19 @@ static int check_host(HostConfig *host, Error *err)
         return 0;
 }
 
+/* Recorded, so that whoever looks at the container later drives the runtime that knows it. */
+static int choose_runtime(HostConfig *host, Error *err)
+{
+        _cleanup_(runtime_closep) Runtime *runtime = NULL;
+        RuntimeOptions options = { .name = str_empty(host->runtime) ? NULL : host->runtime };
+
+        if (runtime_open(&options, &runtime, err) < 0)
+                return -1;
+        if (str_empty(host->runtime))
+                replace(&host->runtime, runtime_name(runtime));
+        return 0;
+}
+
 static void set_process(ContainerData *data)
 {
         StrList all = { 0 };
@@ -200,6 +213,8 @@ int container_create(Store *store, const ContainerSpec *spec, char **ret_id, Str
                         data->config.hostname = xstrndup(container->id, 12);
         }
         set_process(data);
+        if (choose_runtime(&data->host, err) < 0)
+                return -1;
         if (container_plan_mounts(store, data, err) < 0)
                 return -1;
         /* The directory first: a row without one would be a container that cannot start */

@@ -118,6 +118,8 @@ void log_writer_add(LogWriter *writer, int stream, const char *data, size_t size
                 }
                 data += n;
                 size -= n;
+                if (writer->max_size > 0 && writer->size + writer->text.size >= writer->max_size)
+                        write_out(writer);
         }
         write_out(writer);
 }

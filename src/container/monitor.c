@@ -424,6 +424,9 @@ static int prepare(Monitor *monitor, Error *err)
             log_writer_open(container, &monitor->log, err) < 0 || container_write_files(container, err) < 0 || listen_for_clients(monitor, err) < 0 ||
             mount_root(monitor, err) < 0)
                 return -1;
+        /* A monitor killed while it started the process may have left one that no state knows of */
+        if (runtime_remove(monitor->runtime, container->id, container->data.host.cgroup_parent, err) < 0)
+                return -1;
         for (size_t i = 0; i < container->data.mounts.n_items; i++)
                 if (container_fill_volume(rootfs_fd(monitor->rootfs), &container->data.mounts.items[i], err) < 0)
                         return -1;

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "base/fd.h"
@@ -45,6 +46,7 @@ static _noreturn_ void child_main(const Launch *launch, const int fds[3])
         struct sigaction default_action = { .sa_handler = SIG_DFL };
         sigset_t none;
 
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a start must not go on without the one who would watch over it */
         for (int i = 1; i < NSIG; i++)
                 sigaction(i, &default_action, NULL);
         if (launch->runtime->driver->needs_unified_hidden && launch->runtime->cgroups == CGROUP_HYBRID &&

@@ -23,6 +23,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -161,8 +162,33 @@ static _noreturn_ void warden_main(const Once *once, char *const *argv, int life
 /* --- the caller --- */
 
 /*
- * Removes what owners that are gone have left. An owner holds the lock of its directory; while it makes the directory and has no lock yet, it holds the parent's,
- * shared, which keeps sweepers out.
+ * The lock of a killed owner is free a moment before its warden has finished dying with all of its namespace; a runtime that still lives would make a cgroup
+ * again that was just removed. A warden that is gone or a zombie has nobody left.
+ */
+static void await_warden(int bundle_fd)
+{
+        _cleanup_buf_ Buf text = BUF_INIT(64);
+        uint32_t pid;
+
+        if (file_read(bundle_fd, "warden", &text) < 0 || str_to_u32(buf_str(&text), &pid) < 0)
+                return;
+        for (int i = 0; i < 400; i++) { /* 2 s: it is being killed already; the number may belong to somebody else by now */
+                _cleanup_free_ char *path = xasprintf("/proc/%u/stat", pid);
+                _cleanup_buf_ Buf stat = BUF_INIT(4096);
+                const char *end;
+
+                if (file_read(AT_FDCWD, path, &stat) < 0)
+                        return;
+                end = strrchr(buf_str(&stat), ')');
+                if (!end || str_starts(end, ") Z") || str_starts(end, ") X"))
+                        return;
+                nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
+        }
+}
+
+/*
+ * Removes what owners that are gone have left. An owner holds the lock of its directory; while it makes the directory and has no lock yet, it holds the
+ * parent's, shared, which keeps sweepers out.
  */
 static void sweep(Runtime *runtime, const char *parent)
 {
@@ -184,6 +210,7 @@ static void sweep(Runtime *runtime, const char *parent)
                 if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
                         continue;
                 log_debug("removing what a killed process left of '%s'", entry->d_name);
+                await_warden(fd);
                 cgroup = cgroup_path(NULL, entry->d_name);
                 cgroup_remove(runtime->cgroups, cgroup, &ignored);
                 state = xasprintf("%s/%s", runtime->run_dir, entry->d_name);
@@ -197,7 +224,7 @@ static void sweep(Runtime *runtime, const char *parent)
 static int make_bundle(Once *once, const RunSpec *spec, Error *err)
 {
         static atomic_flag swept = ATOMIC_FLAG_INIT;
-        _cleanup_free_ char *parent = xasprintf("%s/once", once->runtime->state_dir);
+        _cleanup_free_ char *parent = xasprintf("%s/once", once->runtime->state_dir), *hidden = NULL;
         _cleanup_buf_ Buf config = BUF_INIT(BUF_MAX_DEFAULT);
         _cleanup_close_ int parent_fd = -1;
         char id[RANDOM_ID_SIZE];
@@ -218,10 +245,12 @@ static int make_bundle(Once *once, const RunSpec *spec, Error *err)
         once->pid_path = xasprintf("%s/pid", once->dir);
         if (runtime_config(once->runtime, spec, once->id, &config, err) < 0)
                 return -1;
-        if (sys_mkdirat(AT_FDCWD, once->dir, 0700) < 0)
-                return error_errno(err, errno, "cannot make '%s'", once->dir);
-        once->dir_fd = open(once->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (once->dir_fd < 0 || flock(once->dir_fd, LOCK_EX | LOCK_NB) < 0)
+        /* Locked before it has the name that others sweep */
+        hidden = xasprintf("%s/.%s", parent, once->id);
+        if (sys_mkdirat(AT_FDCWD, hidden, 0700) < 0)
+                return error_errno(err, errno, "cannot make '%s'", hidden);
+        once->dir_fd = open(hidden, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (once->dir_fd < 0 || flock(once->dir_fd, LOCK_EX | LOCK_NB) < 0 || sys_renameat(AT_FDCWD, hidden, AT_FDCWD, once->dir) < 0)
                 return error_errno(err, errno, "cannot lock '%s'", once->dir);
         r = file_write_atomic(once->dir_fd, "config.json", config.data, config.size, 0600, false);
         return r < 0 ? error_errno(err, r, "cannot write '%s/config.json'", once->dir) : 0;
@@ -240,6 +269,16 @@ static void remove_bundle(Once *once, const RunSpec *spec)
         state = xasprintf("%s/%s", once->runtime->run_dir, once->id);
         tree_remove(AT_FDCWD, state);
         tree_remove(AT_FDCWD, once->dir);
+}
+
+/* For whoever sweeps after us. */
+static void write_warden(const Once *once)
+{
+        _cleanup_close_ int fd = openat(once->dir_fd, "warden", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        _cleanup_free_ char *text = xasprintf("%d", once->warden);
+
+        if (fd < 0 || fd_write_all(fd, text, strlen(text)) < 0)
+                log_debug("cannot write '%s/warden': %s", once->dir, strerror(errno));
 }
 
 static int start_warden(Once *once, Error *err)
@@ -277,6 +316,7 @@ static int start_warden(Once *once, Error *err)
         /* life[1] has done its work once the warden has asked for its signal; the first report proves that */
         close(TAKE_FD(once->report[1]));
         once->warden = (pid_t)pid;
+        write_warden(once);
         return life[1];
 }
 
