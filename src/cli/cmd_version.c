@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "cli/command_list.h"
+#include "cli/format/table.h"
 #include "cli/terminal.h"
 
 typedef struct VersionOptions {
@@ -39,11 +40,39 @@ static const char *architecture_name(void)
 #endif
 }
 
+/* docker's object; there is no server of its own, so both halves are this program. */
+static JsonValue *version_value(const struct utsname *host)
+{
+        static const char *const halves[] = { "Client", "Server" };
+        JsonValue *value = json_value_new_object();
+
+        for (size_t i = 0; i < ARRAY_LEN(halves); i++) {
+                JsonValue *half = json_value_new_object();
+
+                json_value_set_string(half, "Version", MICA_VERSION);
+                json_value_set_string(half, "Os", "linux");
+                json_value_set_string(half, "Arch", architecture_name());
+                json_value_set_string(half, "KernelVersion", host->release);
+                json_value_set(value, halves[i], half);
+        }
+        return value;
+}
+
 static int run_version(Cli *cli, const void *data, const StrList *args, Error *err)
 {
+        const VersionOptions *options = data;
+        _cleanup_json_ JsonValue *value = NULL;
+        _cleanup_buf_ Buf out = BUF_INIT(MIB);
         struct utsname host = { 0 };
 
         uname(&host);
+        if (options->format) {
+                value = version_value(&host);
+                if (format_value(options->format, value, &out, err) < 0)
+                        return -1;
+                fputs(buf_str(&out), cli->out);
+                return 0;
+        }
         fprintf(cli->out, "Client: mica\n Version:           %s\n OS/Arch:           linux/%s\n Kernel:            %s\n", MICA_VERSION, architecture_name(),
                 host.release);
         return 0;

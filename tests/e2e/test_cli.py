@@ -1,12 +1,15 @@
 """The command line itself: help, mistakes, exit codes, completions, documentation."""
+import json
 import subprocess
 
 import pytest
 
-from conftest import require_tool
+from conftest import ROOT, require_tool
 
 
 def test_version(mica):
+    assert mica("version", "--format", "{{.Client.Version}}").out == mica("version", "--format", "{{.Server.Version}}").out
+    assert json.loads(mica("version", "--format", "json").out)["Client"]["Os"] == "linux"
     assert mica("version").out.startswith("Client: mica\n Version:")
     assert mica("--version").out.startswith("mica version ")
 
@@ -22,8 +25,8 @@ def test_help_has_dockers_shape(mica):
 
 
 def test_unknown_command_and_option(mica):
-    result = mica.fails(1, "imagse")
-    assert "unknown command: mica imagse" in result.err and "mica images" in result.err
+    result = mica.fails(1, "imagess")
+    assert "unknown command: mica imagess" in result.err and "mica images" in result.err
     result = mica.fails(125, "images", "--quite")
     assert "unknown flag: --quite (did you mean --quiet?)" in result.err
     assert "unknown shorthand flag: 'Z' in -Z" in mica.fails(125, "run", "-Z").err
@@ -52,3 +55,11 @@ def test_documentation_is_generated(mica, tmp_path):
     mica("generate-docs", "--format", "markdown", tmp_path / "md")
     assert (tmp_path / "man" / "mica-image-ls.1").read_text().startswith('.TH "MICA-IMAGE-LS" 1')
     assert "| `-q`, `--quiet` |" in (tmp_path / "md" / "image_ls.md").read_text()
+
+
+def test_documentation_is_up_to_date(mica, tmp_path):
+    """docs/cli is what the tables say: run `mica generate-docs docs/cli` after changing a command."""
+    mica("generate-docs", "--format", "markdown", tmp_path)
+    made = {p.name: p.read_text() for p in tmp_path.iterdir()}
+    kept = {p.name: p.read_text() for p in (ROOT / "docs" / "cli").iterdir()}
+    assert made == kept
