@@ -193,7 +193,7 @@ HOSTILE = {
     "empty": lambda: b"",
     "no tar": lambda: b"\x00\x01\x02rubbish" * 500,
     "no manifest": lambda: {"etc/passwd": "root"},
-    "truncated": lambda: tar_bytes(docker_archive())[:-6000],
+    "truncated": lambda: tar_bytes(docker_archive())[:4096],
     "truncated gzip": lambda: gzip.compress(tar_bytes(docker_archive()))[:-40],
     "escape": lambda: {**docker_archive(), "../../escape": "x"},
     "link out": lambda: {"a": ("symlink", "../../../etc/passwd"), **docker_archive()},
