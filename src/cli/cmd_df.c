@@ -6,15 +6,13 @@
 
 #include "base/mem.h"
 #include "cli/command_list.h"
+#include "cli/container_rows.h"
 #include "cli/context.h"
 #include "cli/format/table.h"
 #include "engine/df.h"
 #include "engine/images.h"
 #include "engine/volumes.h"
 #include "oci/reference.h"
-#ifdef MICA_HAVE_CONTAINER
-#include "cli/container_rows.h"
-#endif
 
 /* --- df --- */
 
@@ -124,7 +122,6 @@ static int print_images(Cli *cli, Store *store, const DfReport *report, Error *e
         return r < 0 ? -1 : list_print(list, cli->out, err);
 }
 
-#ifdef MICA_HAVE_CONTAINER
 static int add_container_usage(void *user, const ContainerInfo *info, Error *err)
 {
         return container_row_add(user, info, false, err);
@@ -142,7 +139,6 @@ static int print_containers(Cli *cli, Store *store, Error *err)
                 return -1;
         return list_print(list, cli->out, err);
 }
-#endif
 
 static const ListColumn df_volume_columns[] = { { "Links", "LINKS" }, { "Name", "VOLUME NAME" }, { "Size", "SIZE" }, { NULL, NULL } };
 
@@ -235,10 +231,8 @@ static int run_df(Cli *cli, const void *data, const StrList *args, Error *err)
                 return print_summary(cli, flags, &report, err);
         if (print_images(cli, store, &report, err) < 0)
                 return -1;
-#ifdef MICA_HAVE_CONTAINER
         if (print_containers(cli, store, err) < 0)
                 return -1;
-#endif
         return print_volumes(cli, store, err) < 0 ? -1 : print_cache(cli, store, &report, err);
 }
 
@@ -435,11 +429,9 @@ static int prune_parts(Cli *cli, Store *store, const SystemPruneFlags *flags, ui
         _cleanup_strlist_ StrList labels = { 0 }, until = { 0 };
         uint64_t size = 0;
 
-#ifdef MICA_HAVE_CONTAINER
         if (container_prune(store, &flags->filters, report_name, &containers, &size, err) < 0)
                 return -1;
         *total += size;
-#endif
         end_part(&containers);
         label_filters(&flags->filters, &labels);
         if (flags->volumes) {

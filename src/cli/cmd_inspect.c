@@ -8,11 +8,9 @@
 #include "cli/command_list.h"
 #include "cli/context.h"
 #include "cli/format/table.h"
+#include "container/container.h"
 #include "engine/images.h"
 #include "engine/volumes.h"
-#ifdef MICA_HAVE_CONTAINER
-#include "container/container.h"
-#endif
 
 typedef struct InspectOptions {
         const char *format, *type, *platform;
@@ -25,12 +23,10 @@ typedef struct InspectKind {
         int (*inspect)(Store *store, const char *name, bool size, JsonValue **ret, Error *err);
 } InspectKind;
 
-#ifdef MICA_HAVE_CONTAINER
 static int inspect_container(Store *store, const char *name, bool size, JsonValue **ret, Error *err)
 {
         return container_inspect(store, name, size, ret, err);
 }
-#endif
 
 static int inspect_image(Store *store, const char *name, bool size, JsonValue **ret, Error *err)
 {
@@ -43,9 +39,7 @@ static int inspect_volume(Store *store, const char *name, bool size, JsonValue *
 }
 
 static const InspectKind kinds[] = {
-#ifdef MICA_HAVE_CONTAINER
         { "container", "container", inspect_container },
-#endif
         { "image", "image", inspect_image },
         { "volume", "volume", inspect_volume },
 };
@@ -174,7 +168,6 @@ const Command command_volume_inspect = {
         .run = run_volume_inspect,
 };
 
-#ifdef MICA_HAVE_CONTAINER
 static const Option container_options[] = {
         { "format", 'f', OPTION_STRING, offsetof(InspectOptions, format), .help = "Format output using a custom template: 'json' or a Go template" },
         { "size", 's', OPTION_BOOL, offsetof(InspectOptions, size), .help = "Display total file sizes" },
@@ -198,4 +191,3 @@ const Command command_container_inspect = {
         .flags = COMMAND_CONTAINERS,
         .run = run_container_inspect,
 };
-#endif
