@@ -25,6 +25,14 @@ def find_tool():
     return None
 
 
+def find_mica():
+    """The real binary beside the tool, for what the tool does not do."""
+    given = os.environ.get("MICA")
+    tool = find_tool()
+    path = given or (tool and os.path.join(os.path.dirname(os.path.dirname(tool)), "src", "cli", "mica"))
+    return path if path and os.path.exists(path) else None
+
+
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="RUN and mounts need root")
 needs_tool = pytest.mark.skipif(find_tool() is None, reason="build_tool was not built (set BUILD_TOOL or MICA_BUILD_DIR)")
 needs_busybox = pytest.mark.skipif(not os.path.exists("/bin/busybox"), reason="needs busybox-static")
@@ -143,6 +151,14 @@ class Store:
                 member.data = file.read() if file else None
                 result[member.name] = member
         return result
+
+    def fsck(self):
+        """The store must verify: every layer and blob against its digest, every row against its file."""
+        mica = find_mica()
+        if mica is None:
+            pytest.skip("the mica binary was not built")
+        process = subprocess.run([mica, "fsck"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.env)
+        assert process.returncode == 0, process.stdout.decode(errors="replace")
 
     def created_by(self, name="test"):
         return [entry.get("created_by") for entry in self.config(name)["history"]]

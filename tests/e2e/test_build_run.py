@@ -351,7 +351,7 @@ def test_cancel_kills_and_cleans_up(store):
 
 
 def test_kill_9_leaves_a_store_that_works(store):
-    for delay in (0.02, 0.05, 0.1, 0.2):
+    for delay in (0.01, 0.02, 0.05, 0.1, 0.2, 0.3):
         process = subprocess.Popen([find_tool(), "build", "--stdin", "--no-cache", "-t", "x"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=store.env)
         process.stdin.write(b"FROM busybox\n" + b"".join(b"RUN echo %d >/f%d\n" % (i, i) for i in range(20)))
         process.stdin.close()
@@ -359,6 +359,7 @@ def test_kill_9_leaves_a_store_that_works(store):
         process.kill()
         process.wait()
     assert str(store.root) not in open("/proc/mounts").read()
+    store.fsck()
     store.build("FROM busybox\nRUN echo ok >/ok\n")
     assert store.tree()["ok"].data == b"ok\n"
 
@@ -377,3 +378,4 @@ def test_ten_builds_at_once(store):
     assert len(results) == 10
     for i in range(10):
         assert store.tree(f"t{i}")["n"].data == b"%d\n" % (i % 5)
+    store.fsck()
