@@ -70,7 +70,7 @@ static char *make_data(size_t size)
 
         for (size_t i = 0; i < size; i++) {
                 x = x * 1664525 + 1013904223;
-                data[i] = (char)(i / 4096 % 2 ? x >> 24 : (uint32_t)"layers of an image "[(i + (x >> 31)) % 19]);
+                data[i] = (char)(i / 4096 % 2 ? x >> 24 : (uint32_t) "layers of an image "[(i + (x >> 31)) % 19]);
         }
         return data;
 }
