@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,8 @@ static const char *const call_names[] = {
 static unsigned long counts[_SYS_CALL_MAX], total;
 static int armed_call = -1; /* _SYS_CALL_MAX means any */
 static unsigned long armed_at;
-static int armed_errno; /* 0: kill */
+static bool armed_for_good; /* and every later call too */
+static int armed_errno;     /* 0: kill */
 
 static void write_counts(void)
 {
@@ -48,12 +50,14 @@ static int errno_by_name(const char *name)
 __attribute__((constructor)) static void arm(void)
 {
         const char *spec = getenv("MICA_FAULT");
-        char name[16], what[16];
+        char name[16], plus[2] = "", what[16];
 
         if (getenv("MICA_FAULT_COUNT"))
                 atexit(write_counts);
-        if (!spec || sscanf(spec, "%15[a-z]:%lu:%15[a-zA-Z0-9]", name, &armed_at, what) != 3)
+        if (!spec || (sscanf(spec, "%15[a-z]:%lu:%15[a-zA-Z0-9]", name, &armed_at, what) != 3 &&
+                      sscanf(spec, "%15[a-z]:%lu%1[+]:%15[a-zA-Z0-9]", name, &armed_at, plus, what) != 4))
                 return;
+        armed_for_good = *plus;
         armed_errno = streq(what, "kill") ? 0 : errno_by_name(what);
         if (streq(name, "any"))
                 armed_call = _SYS_CALL_MAX;
@@ -65,11 +69,12 @@ __attribute__((constructor)) static void arm(void)
 int sys_fault(SysCall call)
 {
         unsigned long all = __atomic_add_fetch(&total, 1, __ATOMIC_RELAXED);
-        unsigned long own = __atomic_add_fetch(&counts[call], 1, __ATOMIC_RELAXED);
+        unsigned long own = __atomic_add_fetch(&counts[call], 1, __ATOMIC_RELAXED), n;
 
         if (armed_call < 0 || (armed_call != _SYS_CALL_MAX && armed_call != (int)call))
                 return 0;
-        if ((armed_call == _SYS_CALL_MAX ? all : own) != armed_at)
+        n = armed_call == _SYS_CALL_MAX ? all : own;
+        if (armed_for_good ? n < armed_at : n != armed_at)
                 return 0;
         if (armed_errno == 0)
                 raise(SIGKILL);

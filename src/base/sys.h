@@ -3,8 +3,8 @@
  * that the process makes.
  *
  * MICA_FAULT=<name|any>:<n>:<ERRNO|kill> in the environment arms it: the n-th (from 1) call of that name fails with that errno, or the process
- * kills itself with SIGKILL right before it (`kill`). MICA_FAULT_COUNT=<file> writes how many calls were made, as "<name> <count>" lines, at exit.
- * Only in builds with -Dfault=true; otherwise these are the calls themselves.
+ * kills itself with SIGKILL right before it (`kill`). With "<n>+" all later ones fail too, as on a full or broken disk. MICA_FAULT_COUNT=<file> writes how many
+ * calls were made, as "<name> <count>" lines, at exit. Only in builds with -Dfault=true; otherwise these are the calls themselves.
  *
  * All return what the system call returns (-1 and errno), and retry on EINTR where that is safe.
  */
