@@ -9,7 +9,7 @@
 #include "dockerfile/instruction_private.h"
 #include "dockerfile/text.h"
 
-static int fail_va(Reading *r, ErrorCode code, SourcePos pos, const char *format, va_list args)
+static int _printf_(4, 0) fail_va(Reading *r, ErrorCode code, SourcePos pos, const char *format, va_list args)
 {
         _cleanup_free_ char *message = xvasprintf(format, args);
 
