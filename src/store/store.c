@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -125,16 +126,29 @@ static int open_database(Store *store, Error *err)
 }
 
 /* The lock is shared while the store is used, and exclusive while it is made. */
+/*
+ * Makes the store unless another process does or did. That one keeps a shared lock for as long as it works, so waiting for the exclusive one could
+ * take for ever: it is tried, and what the other made is looked for again.
+ */
+static int make_once(Store *store, Error *err)
+{
+        while (!has_database(store)) {
+                _cleanup_error_ Error busy = ERROR_INIT;
+                _cleanup_close_ int fd = store_lock_file(store, "lock", LOCK_EX | LOCK_NB, &busy);
+
+                if (fd >= 0)
+                        return has_database(store) ? 0 : make_store(store, err) < 0 || open_database(store, err) < 0 ? -1 : 0;
+                if (busy.errnum != EWOULDBLOCK)
+                        return error_move(err, &busy);
+                usleep(1000);
+        }
+        return 0;
+}
+
 static int open_locked(Store *store, Error *err)
 {
-        if (!has_database(store)) {
-                _cleanup_close_ int fd = store_lock_file(store, "lock", LOCK_EX, err);
-
-                if (fd < 0)
-                        return -1;
-                if (!has_database(store) && (make_store(store, err) < 0 || open_database(store, err) < 0))
-                        return -1;
-        }
+        if (make_once(store, err) < 0)
+                return -1;
         store->lock_fd = store_lock_file(store, "lock", LOCK_SH, err);
         if (store->lock_fd < 0)
                 return -1;

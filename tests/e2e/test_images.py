@@ -184,8 +184,6 @@ def test_parallel_imports(mica, busybox_tar):
     import_in_parallel(mica, busybox_tar, 60)
 
 
-@pytest.mark.xfail(raises=subprocess.TimeoutExpired, strict=False,
-                   reason="store_open() waits for the exclusive lock while another process, which made the store meanwhile, holds the shared one for its whole life")
 def test_parallel_imports_into_a_store_that_is_not_there_yet(mica, busybox_tar):
     import_in_parallel(mica, busybox_tar, 10)
 
