@@ -32,7 +32,7 @@ int reader_open(Reader *reader, const void *index, size_t size, Error *err)
         if (get32(sb + SB_COMPAT) != EROFS_COMPAT || get32(sb + SB_INCOMPAT) != EROFS_INCOMPAT || sb[SB_BLOCK_BITS] != EROFS_BLOCK_BITS ||
             get16(sb + SB_DEVICE_SLOT) != EROFS_DEVICE_SLOT || get32(sb + SB_BLOCKS) != size / EROFS_BLOCK)
                 return corrupt("the superblock has features that mica does not write", err);
-        *reader = (Reader){ .data = data, .size = size, .n_devices = get16(sb + SB_DEVICES), .root = get16(sb + SB_ROOT_NID), .budget = size };
+        *reader = (Reader){ .data = data, .size = size, .n_devices = get16(sb + SB_DEVICES), .root = get16(sb + SB_ROOT_NID), .budget = 2 * size };
         read_volume(sb, reader);
         if (reader->kind == TREE_EMPTY || reader->n_devices == 0 || (reader->kind == TREE_LAYER && reader->n_devices != 1))
                 return corrupt("it is neither the index of one layer nor a merged one", err);
