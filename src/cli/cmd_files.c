@@ -10,6 +10,7 @@
 #include "cli/context.h"
 #include "cli/output_file.h"
 #include "container/files.h"
+#include "engine/images.h"
 
 /* --- diff --- */
 
@@ -107,6 +108,7 @@ static int run_commit(Cli *cli, const void *data, const StrList *args, Error *er
 {
         const CommitFlags *flags = data;
         CommitOptions options = { .changes = flags->changes,
+                                  .apply_changes = engine_apply_changes,
                                   .author = flags->author,
                                   .message = flags->message,
                                   .reference = args->n_items > 1 ? args->items[1] : NULL,
