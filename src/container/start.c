@@ -87,7 +87,7 @@ int container_start(Store *store, const char *name, const StartOptions *options,
         _cleanup_(container_freep) Container *container = NULL;
         _cleanup_close_ int lock = -1, report_read = -1, report_write = -1, client = -1, client_other = -1;
         MonitorStart start = { .client_fd = -1 };
-        int pair[2];
+        int pair[2], number;
         pid_t pid;
 
         if (container_load(store, name, &container, err) < 0)
@@ -121,11 +121,15 @@ int container_start(Store *store, const char *name, const StartOptions *options,
                                 .options = options ? *options : (StartOptions){ 0 } };
         if (sys_fault(SYS_CALL_spawn) < 0)
                 return error_errno(err, errno, "cannot start a monitor");
+        store_before_fork(store);
         pid = fork();
         if (pid == 0)
                 become_monitor(&start);
+        number = errno;
+        if (store_after_fork(store, err) < 0)
+                return -1;
         if (pid < 0)
-                return error_errno(err, errno, "cannot start a monitor");
+                return error_errno(err, number, "cannot start a monitor");
         close(TAKE_FD(report_write));
         if (client_other >= 0)
                 close(TAKE_FD(client_other));

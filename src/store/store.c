@@ -201,6 +201,17 @@ void store_close(Store *store)
         free(store);
 }
 
+void store_before_fork(Store *store)
+{
+        db_close(store->db);
+        store->db = NULL;
+}
+
+int store_after_fork(Store *store, Error *err)
+{
+        return open_database(store, err);
+}
+
 const char *store_root(const Store *store)
 {
         return store->root;

@@ -50,6 +50,13 @@ int store_open(const StoreOptions *options, Store **ret, Error *err);
 void store_close(Store *store); /* NULL is fine */
 DEFINE_CLEANUP(Store *, store_close)
 
+/*
+ * Around a fork() whose child opens the store again: SQLite's notes on locks are per process and would be copied without the locks, so the database is closed
+ * before, and opened again in the parent. No statement or transaction may be open. Between the two nothing but store_root() and store_driver() works.
+ */
+void store_before_fork(Store *store);
+int store_after_fork(Store *store, Error *err);
+
 const char *store_root(const Store *store);   /* absolute path */
 int store_root_fd(const Store *store);        /* belongs to the store */
 const char *store_driver(const Store *store); /* "erofs" or "dir" */
