@@ -19,11 +19,16 @@
 #include "container/attach.h"
 #include "container/private.h"
 
+static bool user_window(const ExecOptions *options, struct winsize *ret)
+{
+        return options->io.raw_terminal && ioctl(options->io.stdin_fd, TIOCGWINSZ, ret) == 0;
+}
+
 static void follow_window(const ExecOptions *options, int master)
 {
         struct winsize window;
 
-        if (options->io.raw_terminal && ioctl(options->io.stdin_fd, TIOCGWINSZ, &window) == 0)
+        if (user_window(options, &window))
                 ioctl(master, TIOCSWINSZ, &window);
 }
 
@@ -140,6 +145,7 @@ int container_exec(Store *store, const char *name, const ExecOptions *options, i
         _cleanup_close_ int master = -1;
         RuntimeOptions runtime_options = { 0 };
         RunLaunch launch = RUN_LAUNCH_INIT;
+        struct winsize window;
         pid_t pid;
         int r;
 
@@ -161,6 +167,10 @@ int container_exec(Store *store, const char *name, const ExecOptions *options, i
                 launch.stderr_fd = options->io.stderr_fd;
         }
         launch.ret_terminal = &master;
+        if (spec.terminal && user_window(options, &window)) {
+                spec.terminal_rows = window.ws_row;
+                spec.terminal_columns = window.ws_col;
+        }
         if (runtime_exec(runtime, &spec, &launch, &pid, err) < 0) {
                 if (err->code != ERROR_EXIT || options->detach || spec.terminal)
                         return -1;

@@ -223,14 +223,6 @@ static int make_pipe(int *ret_ours, int *ret_theirs, bool we_read, Error *err)
         return 0;
 }
 
-static void set_window(const Monitor *monitor)
-{
-        struct winsize window = { .ws_row = monitor->start->options.rows, .ws_col = monitor->start->options.columns };
-
-        if (window.ws_row && window.ws_col)
-                ioctl(monitor->terminal, TIOCSWINSZ, &window);
-}
-
 static int start_process(Monitor *monitor, Error *err)
 {
         _cleanup_close_ int in = -1, out = -1, errors = -1;
@@ -243,6 +235,8 @@ static int start_process(Monitor *monitor, Error *err)
                     (container->data.config.open_stdin && make_pipe(&monitor->input_fd, &in, false, err) < 0))
                         return -1;
         }
+        monitor->spec.terminal_rows = monitor->start->options.rows;
+        monitor->spec.terminal_columns = monitor->start->options.columns;
         launch.id = container->id;
         launch.bundle = bundle;
         launch.stdin_fd = in;
@@ -255,7 +249,6 @@ static int start_process(Monitor *monitor, Error *err)
                 fcntl(monitor->terminal, F_SETFL, fcntl(monitor->terminal, F_GETFL) | O_NONBLOCK);
                 monitor->output[0] = monitor->terminal;
                 monitor->input_fd = container->data.config.open_stdin ? monitor->terminal : -1;
-                set_window(monitor);
         }
         monitor->exited = monitor->input_ending = false;
         container_set_status(container, "running");

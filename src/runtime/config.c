@@ -145,6 +145,13 @@ static int write_process(JsonWriter *writer, const RunSpec *spec, CapSet capabil
 {
         json_writer_begin_object(writer);
         json_writer_member_bool(writer, "terminal", spec->terminal);
+        if (spec->terminal && spec->terminal_rows && spec->terminal_columns) {
+                json_writer_key(writer, "consoleSize");
+                json_writer_begin_object(writer);
+                write_uint(writer, "height", spec->terminal_rows);
+                write_uint(writer, "width", spec->terminal_columns);
+                json_writer_end_object(writer);
+        }
         json_writer_key(writer, "user");
         json_writer_begin_object(writer);
         write_uint(writer, "uid", spec->uid);

@@ -61,6 +61,7 @@ typedef struct RunSpec {
         size_t n_groups;
         char *hostname;
         bool terminal;
+        unsigned short terminal_rows, terminal_columns; /* its size from the first moment; 0: the kernel's (0 x 0) */
         bool no_new_privileges;
         bool privileged;           /* all capabilities, no seccomp, nothing masked, all devices */
         StrList cap_add, cap_drop; /* names with or without "CAP_", any case, "ALL" */
