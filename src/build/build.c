@@ -13,6 +13,7 @@
 
 void build_options_done(BuildOptions *options)
 {
+        strlist_done(&options->platforms);
         strlist_done(&options->tags);
         strlist_done(&options->build_args);
         strlist_done(&options->labels);
@@ -73,15 +74,18 @@ static void build_free(Build *build)
         runtime_close(build->runtime);
         ignore_matcher_free(build->ignore);
         strlist_done(&build->ignore_patterns);
-        global_scope_free(build->global);
+        for (size_t i = 0; i < build->n_targets; i++) {
+                global_scope_free(build->targets[i].global);
+                platform_done(&build->targets[i].platform);
+                free(build->targets[i].text);
+        }
+        free(build->targets);
         stages_free(build->parsed);
         dockerfile_free(build->dockerfile);
         buf_done(&build->dockerfile_text);
         diagnosis_done(&build->diagnosis);
         platform_done(&build->host);
-        platform_done(&build->target);
         free(build->host_text);
-        free(build->target_text);
         free(build->dockerfile_name);
         drop_secrets(build);
         strlist_done(&build->names);

@@ -101,7 +101,7 @@ typedef struct BuildOptions {
         size_t dockerfile_size;      /* bytes of dockerfile_text */
 
         const char *target;      /* stage by name or number; NULL: the last one */
-        const char *platform;    /* "linux/arm64"; NULL: this machine's */
+        StrList platforms;       /* "linux/arm64", …: an image for each; empty: this machine's */
         StrList tags;            /* names as the user typed them; checked before anything runs */
         StrList build_args;      /* "NAME=value" */
         StrList labels;          /* "key=value" */

@@ -31,6 +31,7 @@
 #include "store/store.h"
 
 typedef struct Build Build;
+typedef struct BuildTarget BuildTarget;
 typedef struct BuildStage BuildStage;
 typedef struct Scheduler Scheduler;
 
@@ -63,6 +64,7 @@ typedef enum StageStatus { STAGE_WAITING, STAGE_DONE, STAGE_FAILED } StageStatus
 
 struct BuildStage {
         Build *build;
+        BuildTarget *target; /* the platform that it is built for */
         size_t index;        /* in Stages; SIZE_MAX for an image that is only copied from */
         const Stage *parsed; /* NULL likewise */
         char *label;         /* "builder", "stage-1", or "" in a Dockerfile with one stage */
@@ -93,6 +95,17 @@ struct BuildStage {
         SourceTree *tree;
 };
 
+/* One platform that the build is for, with variables and stages of its own. Stages of different targets never read each other; equal steps meet by their key.
+ */
+struct BuildTarget {
+        Build *build;
+        Platform platform;
+        char *text; /* "linux/arm64" */
+        GlobalScope *global;
+        size_t first;      /* of its stages of the Dockerfile in Build.stages */
+        BuildStage *stage; /* what is wanted */
+};
+
 struct Build {
         Store *store;
         const BuildOptions *options;
@@ -104,15 +117,15 @@ struct Build {
         Buf dockerfile_text;
         Dockerfile *dockerfile;
         Stages *parsed;
-        GlobalScope *global;
-        Platform host, target;
-        char *host_text, *target_text;
+        Platform host;
+        char *host_text;
+        BuildTarget *targets; /* one for each --platform, at least one */
+        size_t n_targets;
         int64_t epoch;
         StrList names; /* normalised tags */
 
-        BuildStage **stages; /* those of the Dockerfile first */
+        BuildStage **stages; /* those of the Dockerfile for each target, then images that are only copied from */
         size_t n_stages, stages_capacity;
-        BuildStage *target_stage;
 
         pthread_mutex_t lock;
         StrList ignore_patterns;
@@ -141,7 +154,7 @@ int build_check(Build *build, Error *err);
 
 /* --- load.c: what the build is made of --- */
 int build_load(Build *build, Error *err);
-ScopeOptions build_scope_options(const Build *build); /* valid as long as the build */
+ScopeOptions target_scope_options(const BuildTarget *target); /* valid as long as the build */
 /* The build context, opened when it is first needed. */
 int build_context(Build *build, SourceTree **ret, Error *err);
 /* A named context that is a directory: 1 and its tree; 0 when the name is none. */
@@ -150,7 +163,7 @@ int build_named_context(Build *build, const char *name, SourceTree **ret, Error 
 /* --- plan.c: stages and what they need --- */
 int build_plan(Build *build, Error *err);
 /* Where COPY --from or a mount's from= reads: a stage (made for an image when it is none of the Dockerfile) or the tree of a named context. */
-int build_source(Build *build, const Instruction *instruction, const char *from, BuildStage **ret_stage, SourceTree **ret_tree, Error *err);
+int build_source(BuildStage *reader, const Instruction *instruction, const char *from, BuildStage **ret_stage, SourceTree **ret_tree, Error *err);
 
 /* --- base.c --- */
 /*
@@ -163,10 +176,12 @@ int base_resolve(Build *build, const char *name, const char *platform, ImageConf
 typedef enum Advance { ADVANCE_DONE, ADVANCE_BLOCKED, ADVANCE_NEEDS_WORK } Advance;
 /* Goes on until the end, or something it must wait for: *ret_blocker (a stage), or NULL for a key that another stage is working on (*ret_key). */
 int stage_advance(BuildStage *stage, bool probe, BuildStage **ret_blocker, Digest *ret_key, Error *err);
-BuildStage *stage_new(Build *build);
+BuildStage *stage_new(BuildTarget *target);
 void stage_free(BuildStage *stage);
 /* The files of a finished stage. */
 int stage_tree(BuildStage *stage, SourceTree **ret, Error *err);
+/* The platform that its RUNs are for: what FROM says, else that of the build. Borrowed. */
+const char *stage_platform(const BuildStage *stage);
 /* The path that its root is mounted at (stage_tree() first). */
 const char *stage_root(const BuildStage *stage);
 Digest *stage_diff_ids(const BuildStage *stage); /* heap array of n_layers */

@@ -8,7 +8,7 @@
 
 static void finish_config(Build *build, ImageConfig *image)
 {
-        const BuildStage *stage = build->target_stage;
+        const BuildStage *stage = build->targets[0].stage;
         const StrList *labels = &build->options->labels;
 
         image_config_copy(image, &stage->stem.image);
@@ -21,9 +21,9 @@ static void finish_config(Build *build, ImageConfig *image)
 
                 string_map_set(&image->config.labels, key, equals ? equals + 1 : "");
         }
-        if (build->options->platform) {
+        if (build->options->platforms.n_items) {
                 platform_done(&image->platform);
-                platform_copy(&image->platform, &build->target);
+                platform_copy(&image->platform, &build->targets[0].platform);
         }
         platform_normalize(&image->platform);
         image_config_normalize_history(image, stage->stem.n_base_history, build->epoch);
@@ -31,7 +31,7 @@ static void finish_config(Build *build, ImageConfig *image)
 
 static int write_image(Build *build, const ImageConfig *image, BuildResult *ret, Error *err)
 {
-        const BuildStage *stage = build->target_stage;
+        const BuildStage *stage = build->targets[0].stage;
         _cleanup_free_ Digest *ids = stage_diff_ids(stage);
         WrittenImage written;
 
@@ -56,7 +56,7 @@ int build_finish(Build *build, BuildResult *ret, Error *err)
 
         finish_config(build, &image);
         ret->platform = platform_format(&image.platform, false);
-        ret->n_layers = build->target_stage->n_layers;
+        ret->n_layers = build->targets[0].stage->n_layers;
         ret->n_steps = build->n_steps;
         ret->n_cached = build->n_cached;
         if (build->options->discard)

@@ -46,7 +46,7 @@ int build_lint(Build *build, Error *err)
 {
         _cleanup_(lint_result_done) LintResult result = LINT_RESULT_INIT;
         LintOptions options = {
-                .scope = build_scope_options(build),
+                .scope = target_scope_options(&build->targets[0]),
                 .target = build->options->target,
                 .ignore = build->ignore,
                 .base_image = known_base,

@@ -205,41 +205,68 @@ static DfPlatform df_platform(const Platform *platform)
         return (DfPlatform){ .os = platform->os, .arch = platform->architecture, .variant = platform->variant, .os_version = platform->os_version };
 }
 
-static int load_platforms(Build *build, Error *err)
+/* Keeps the platform that was put behind the last target, unless it is there already. */
+static int add_target(Build *build)
 {
-        platform_host(&build->host);
-        if (build->options->platform) {
-                if (platform_parse(build->options->platform, &build->target, err) < 0)
-                        return -1;
-        } else {
-                platform_copy(&build->target, &build->host);
-        }
-        build->host_text = platform_format(&build->host, false);
-        build->target_text = platform_format(&build->target, false);
+        BuildTarget *target = &build->targets[build->n_targets];
+
+        target->text = platform_format(&target->platform, false);
+        for (size_t i = 0; i < build->n_targets; i++)
+                if (streq(build->targets[i].text, target->text)) {
+                        platform_done(&target->platform);
+                        free(TAKE_PTR(target->text));
+                        return 0;
+                }
+        target->build = build;
+        build->n_targets++;
         return 0;
 }
 
-ScopeOptions build_scope_options(const Build *build)
+static int load_platforms(Build *build, Error *err)
 {
+        const StrList *wanted = &build->options->platforms;
+
+        platform_host(&build->host);
+        build->host_text = platform_format(&build->host, false);
+        build->targets = NEW_ARRAY(BuildTarget, MAX(wanted->n_items, (size_t)1));
+        if (!wanted->n_items) {
+                platform_copy(&build->targets[0].platform, &build->host);
+                return add_target(build);
+        }
+        for (size_t i = 0; i < wanted->n_items; i++)
+                if (platform_parse(wanted->items[i], &build->targets[build->n_targets].platform, err) < 0 || add_target(build) < 0)
+                        return -1;
+        return 0;
+}
+
+ScopeOptions target_scope_options(const BuildTarget *target)
+{
+        const Build *build = target->build;
+
         return (ScopeOptions){
                 .build_args = &build->options->build_args,
                 .build = df_platform(&build->host),
-                .target = df_platform(&build->target),
+                .target = df_platform(&target->platform),
                 .target_stage = build->options->target,
         };
 }
 
 static int load_scope(Build *build, Error *err)
 {
-        ScopeOptions options = build_scope_options(build);
+        const GlobalScope *global;
         const char *epoch;
 
-        if (global_scope_new(&build->global, build->parsed, &options, &build->diagnosis, err) < 0)
-                return -1;
+        for (size_t i = 0; i < build->n_targets; i++) {
+                ScopeOptions options = target_scope_options(&build->targets[i]);
+
+                if (global_scope_new(&build->targets[i].global, build->parsed, &options, &build->diagnosis, err) < 0)
+                        return -1;
+        }
+        global = build->targets[0].global;
         build->epoch = build->options->epoch;
-        epoch = global_scope_build_arg(build->global, "SOURCE_DATE_EPOCH");
+        epoch = global_scope_build_arg(global, "SOURCE_DATE_EPOCH");
         if (!epoch)
-                epoch = global_scope_get(build->global, "SOURCE_DATE_EPOCH");
+                epoch = global_scope_get(global, "SOURCE_DATE_EPOCH");
         if (!str_empty(epoch) && (str_to_i64(epoch, &build->epoch) < 0 || build->epoch < 0))
                 return error_set(err, ERROR_INVALID, "SOURCE_DATE_EPOCH '%s' is not a number of seconds since 1970", epoch);
         return 0;

@@ -6,11 +6,13 @@
 #include "base/mem.h"
 #include "build/engine.h"
 
-BuildStage *stage_new(Build *build)
+BuildStage *stage_new(BuildTarget *target)
 {
+        Build *build = target->build;
         BuildStage *stage = NEW(BuildStage);
 
         stage->build = build;
+        stage->target = target;
         stage->index = SIZE_MAX;
         stage->label = xstrdup("");
         pthread_mutex_init(&stage->tree_lock, NULL);
@@ -48,14 +50,15 @@ void stage_free(BuildStage *stage)
 /* --- what an instruction reads --- */
 
 /* An image that is copied from without being a stage; one pseudo stage for each name. */
-static BuildStage *image_stage(Build *build, const char *name)
+static BuildStage *image_stage(BuildTarget *target, const char *name)
 {
+        Build *build = target->build;
         BuildStage *stage;
 
-        for (size_t i = build->parsed->n_items; i < build->n_stages; i++)
-                if (streq(build->stages[i]->base_name, name))
+        for (size_t i = build->parsed->n_items * build->n_targets; i < build->n_stages; i++)
+                if (build->stages[i]->target == target && streq(build->stages[i]->base_name, name))
                         return build->stages[i];
-        stage = stage_new(build);
+        stage = stage_new(target);
         stage->base_name = xstrdup(name);
         return stage;
 }
@@ -68,8 +71,9 @@ static const char *named_value(const Build *build, const char *name, const char 
         return NULL;
 }
 
-int build_source(Build *build, const Instruction *instruction, const char *from, BuildStage **ret_stage, SourceTree **ret_tree, Error *err)
+int build_source(BuildStage *reader, const Instruction *instruction, const char *from, BuildStage **ret_stage, SourceTree **ret_tree, Error *err)
 {
+        Build *build = reader->build;
         const char *target = named_value(build, from, "target:"), *image = named_value(build, from, "docker-image://");
         int index, named = build_named_context(build, from, ret_tree, err);
 
@@ -81,39 +85,39 @@ int build_source(Build *build, const Instruction *instruction, const char *from,
 
                 if (stages_target(build->parsed, target, &at, err) < 0)
                         return -1;
-                *ret_stage = build->stages[at];
+                *ret_stage = build->stages[reader->target->first + at];
                 return 0;
         }
         if (stages_find_source(build->parsed, instruction, from, &index, &build->diagnosis, err) < 0)
                 return -1;
-        *ret_stage = index >= 0 && !image ? build->stages[index] : image_stage(build, image ? image : from);
+        *ret_stage = index >= 0 && !image ? build->stages[reader->target->first + (size_t)index] : image_stage(reader->target, image ? image : from);
         return 0;
 }
 
 /* --- needs --- */
 
-static int need_stage(Build *build, BuildStage *stage, Error *err);
+static int need_stage(BuildStage *stage, Error *err);
 
-static int need_from(Build *build, const Instruction *instruction, const char *from, Error *err)
+static int need_from(BuildStage *reader, const Instruction *instruction, const char *from, Error *err)
 {
         BuildStage *source;
         SourceTree *tree;
 
         if (str_empty(from))
                 return 0;
-        if (build_source(build, instruction, from, &source, &tree, err) < 0)
+        if (build_source(reader, instruction, from, &source, &tree, err) < 0)
                 return -1;
-        return source ? need_stage(build, source, err) : 0;
+        return source ? need_stage(source, err) : 0;
 }
 
-static int need_sources(Build *build, const Instruction *instruction, Error *err)
+static int need_sources(BuildStage *stage, const Instruction *instruction, Error *err)
 {
         if (instruction->kind == INSTRUCTION_COPY)
-                return need_from(build, instruction, instruction->copy.from, err);
+                return need_from(stage, instruction, instruction->copy.from, err);
         if (instruction->kind != INSTRUCTION_RUN)
                 return 0;
         for (size_t i = 0; i < instruction->run.n_mounts; i++)
-                if (need_from(build, instruction, instruction->run.mounts[i].from, err) < 0)
+                if (need_from(stage, instruction, instruction->run.mounts[i].from, err) < 0)
                         return -1;
         return 0;
 }
@@ -179,7 +183,7 @@ static int load_base(BuildStage *stage, Error *err)
         Build *build = stage->build;
         _cleanup_free_ char *title = NULL;
         const char *image = named_value(build, stage->base_name, "docker-image://");
-        const char *platform = stage->platform ? stage->platform : build->options->platform;
+        const char *platform = stage->platform ? stage->platform : build->options->platforms.n_items ? stage->target->text : NULL;
         BuildVertex *vertex;
         Digest id;
 
@@ -197,7 +201,7 @@ static int load_base(BuildStage *stage, Error *err)
 
                 if (stage->platform && platform_parse(stage->platform, &wanted, err) < 0)
                         return -1;
-                image_config_init(&stage->image, stage->platform ? &wanted : &build->target);
+                image_config_init(&stage->image, stage->platform ? &wanted : &stage->target->platform);
                 return 0;
         }
         title = xasprintf("[internal] load metadata for %s", image ? image : stage->base_name);
@@ -213,12 +217,12 @@ static int load_base(BuildStage *stage, Error *err)
         return 0;
 }
 
-static int need_stage(Build *build, BuildStage *stage, Error *err)
+static int need_stage(BuildStage *stage, Error *err)
 {
         if (stage->needed)
                 return 0;
         stage->needed = true;
-        if (stage->base ? need_stage(build, stage->base, err) < 0 : load_base(stage, err) < 0)
+        if (stage->base ? need_stage(stage->base, err) < 0 : load_base(stage, err) < 0)
                 return -1;
         if (!stage->parsed)
                 return 0;
@@ -226,24 +230,39 @@ static int need_stage(Build *build, BuildStage *stage, Error *err)
                 return -1;
         list_steps(stage);
         for (size_t i = 0; i < stage->n_steps; i++)
-                if (need_sources(build, stage->steps[i].instruction, err) < 0)
+                if (need_sources(stage, stage->steps[i].instruction, err) < 0)
                         return -1;
         return 0;
 }
 
 /* --- all stages --- */
 
-static int plan_bases(Build *build, Error *err)
+/* One way to write a platform, so that equal stages of different targets have equal keys. What is no platform is an error where it is needed. */
+static void normalize_platform(BuildStage *stage)
 {
+        _cleanup_platform_ Platform platform = { 0 };
+        _cleanup_error_ Error ignored = ERROR_INIT;
+
+        if (!stage->platform || platform_parse(stage->platform, &platform, &ignored) < 0)
+                return;
+        free(stage->platform);
+        stage->platform = platform_format(&platform, false);
+}
+
+static int plan_bases(BuildTarget *target, Error *err)
+{
+        Build *build = target->build;
         size_t n = build->parsed->n_items;
 
+        target->first = build->n_stages;
         for (size_t i = 0; i < n; i++) {
-                BuildStage *stage = stage_new(build);
+                BuildStage *stage = stage_new(target);
 
                 stage->index = i;
                 stage->parsed = &build->parsed->items[i];
-                if (global_scope_from(build->global, stage->parsed->from, &stage->base_name, &stage->platform, NULL, NULL, &build->diagnosis, err) < 0)
+                if (global_scope_from(target->global, stage->parsed->from, &stage->base_name, &stage->platform, NULL, NULL, &build->diagnosis, err) < 0)
                         return -1;
+                normalize_platform(stage);
                 free(stage->label);
                 stage->label = n == 1 ? xstrdup("") : stage->parsed->name ? xstrdup(stage->parsed->name) : xasprintf("stage-%zu", i);
                 stage->no_cache = build->options->no_cache || (stage->parsed->name && strlist_has(&build->options->no_cache_filter, stage->parsed->name));
@@ -251,28 +270,41 @@ static int plan_bases(Build *build, Error *err)
         return 0;
 }
 
-static int plan_reachable(Build *build, size_t target, Error *err)
+static int plan_reachable(BuildTarget *target, size_t wanted, Error *err)
 {
+        Build *build = target->build;
+        BuildStage **stages = build->stages + target->first;
         size_t n = build->parsed->n_items;
         _cleanup_free_ const char **names = NEW_ARRAY(const char *, n);
         _cleanup_free_ bool *needed = NEW_ARRAY(bool, n);
         _cleanup_free_ int *base_of = NEW_ARRAY(int, n);
 
         for (size_t i = 0; i < n; i++)
-                names[i] = build->stages[i]->base_name;
-        if (stages_reachable(build->parsed, names, target, needed, base_of, &build->diagnosis, err) < 0)
+                names[i] = stages[i]->base_name;
+        if (stages_reachable(build->parsed, names, wanted, needed, base_of, &build->diagnosis, err) < 0)
                 return -1;
         for (size_t i = 0; i < n; i++)
-                build->stages[i]->base = base_of[i] >= 0 ? build->stages[base_of[i]] : NULL;
+                stages[i]->base = base_of[i] >= 0 ? stages[base_of[i]] : NULL;
         return 0;
 }
 
 int build_plan(Build *build, Error *err)
 {
-        size_t target;
+        size_t wanted;
 
-        if (stages_target(build->parsed, build->options->target, &target, err) < 0 || plan_bases(build, err) < 0 || plan_reachable(build, target, err) < 0)
+        if (stages_target(build->parsed, build->options->target, &wanted, err) < 0)
                 return -1;
-        build->target_stage = build->stages[target];
-        return need_stage(build, build->target_stage, err);
+        for (size_t i = 0; i < build->n_targets; i++)
+                if (plan_bases(&build->targets[i], err) < 0)
+                        return -1;
+        for (size_t i = 0; i < build->n_targets; i++) {
+                BuildTarget *target = &build->targets[i];
+
+                if (plan_reachable(target, wanted, err) < 0)
+                        return -1;
+                target->stage = build->stages[target->first + wanted];
+                if (need_stage(target->stage, err) < 0)
+                        return build->n_targets > 1 ? error_wrap(err, "for %s", target->text) : -1;
+        }
+        return 0;
 }

@@ -110,7 +110,7 @@ static int source_of(BuildStage *stage, const Work *work, const DfMount *mount, 
 {
         *ret = (Source){ 0 };
         if (!str_empty(mount->from) && !streq(mount->from, "scratch"))
-                return build_source(stage->build, work->instruction, mount->from, &ret->stage, &ret->tree, err);
+                return build_source(stage, work->instruction, mount->from, &ret->stage, &ret->tree, err);
         if (mount->type == MOUNT_BIND && str_empty(mount->from))
                 return build_context(stage->build, &ret->tree, err);
         return 0;

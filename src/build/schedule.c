@@ -231,7 +231,7 @@ static int run_pending(Build *build, BuildStage **pending, size_t n_pending, Err
  */
 static int probe(Build *build, BuildStage **pending, size_t *n_pending, Error *err)
 {
-        size_t n_parsed = build->parsed->n_items;
+        size_t n_parsed = build->parsed->n_items * build->n_targets;
 
         for (size_t i = 0; i < build->n_stages; i++) {
                 BuildStage *stage = build->stages[(i + n_parsed) % build->n_stages], *blocker;

@@ -10,7 +10,7 @@
 #include "oci/reference.h"
 
 /* Part of every key: raise it when the same inputs begin to make other layers. */
-#define KEY_FORMAT 1
+#define KEY_FORMAT 2
 
 void work_free(Work *work)
 {
@@ -31,8 +31,7 @@ Hash *key_begin(const BuildStage *stage, const char *kind, bool alone)
         hash_field_str(hash, "mica build step");
         hash_field_u64(hash, KEY_FORMAT);
         hash_field_str(hash, kind);
-        hash_field_str(hash, stage->build->target_text);
-        hash_field_str(hash, stage->platform);
+        hash_field_str(hash, stage_platform(stage));
         hash_field_u64(hash, (uint64_t)stage->build->epoch);
         hash_field_digest(hash, alone ? &(Digest){ 0 } : &stage->chain);
         return hash;
@@ -54,7 +53,34 @@ static void add_layer(BuildStage *stage, const Layer *layer)
         stage->chain = chain_id_next(&stage->chain, &layer->diff_id);
 }
 
+const char *stage_platform(const BuildStage *stage)
+{
+        while (stage->base)
+                stage = stage->base;
+        return stage->platform ? stage->platform : stage->target->text;
+}
+
 /* --- names on the display --- */
+
+/*
+ * "builder " or, in a build for several platforms, "linux/amd64 builder "; a stage that runs on another platform than it builds for is "linux/amd64->arm64".
+ * New string.
+ */
+static char *title_prefix(const BuildStage *stage)
+{
+        const char *runs_on = stage_platform(stage), *for_what = stage->target->text;
+        size_t same = 0;
+
+        if (stage->build->n_targets == 1)
+                return xasprintf("%s%s", stage->label, *stage->label ? " " : "");
+        if (streq(runs_on, for_what))
+                return xasprintf("%s %s%s", runs_on, stage->label, *stage->label ? " " : "");
+        while (runs_on[same] && runs_on[same] == for_what[same] && runs_on[same] != '/')
+                same++;
+        if (runs_on[same] == '/' && for_what[same] == '/')
+                for_what += same + 1;
+        return xasprintf("%s->%s %s%s", runs_on, for_what, stage->label, *stage->label ? " " : "");
+}
 
 /* "[builder 2/5] RUN make", with variables expanded as far as that is possible. */
 static char *step_title(BuildStage *stage, const Step *step)
@@ -62,7 +88,7 @@ static char *step_title(BuildStage *stage, const Step *step)
         const Instruction *in = step->instruction;
         ExpandEnv env = stage_scope_env(&stage->stem.scope);
         ExpandOptions options = { .escape = in->escape, .raw_quotes = in->kind == INSTRUCTION_RUN, .skip_unset = in->kind == INSTRUCTION_RUN };
-        _cleanup_free_ char *shown = NULL;
+        _cleanup_free_ char *shown = NULL, *prefix = title_prefix(stage);
         _cleanup_error_ Error ignored = ERROR_INIT;
         size_t keyword = strcspn(in->original, " \t");
         int width = snprintf(NULL, 0, "%u", stage->n_counted);
@@ -75,8 +101,7 @@ static char *step_title(BuildStage *stage, const Step *step)
         for (char *at = shown; *at; at++)
                 if (*at == '\n')
                         *at = ' ';
-        return xasprintf("[%s%s%*u/%u] %s%s", stage->label, *stage->label ? " " : "", width, stage->counter, stage->n_counted,
-                         step->is_trigger ? "ONBUILD " : "", shown);
+        return xasprintf("[%s%*u/%u] %s%s", prefix, width, stage->counter, stage->n_counted, step->is_trigger ? "ONBUILD " : "", shown);
 }
 
 static BuildVertex *step_vertex(BuildStage *stage, const Instruction *in, const char *title)
@@ -103,7 +128,7 @@ static void begin_from_image(BuildStage *stage)
         const ImageConfig *image = &stage->image;
         size_t at = 0;
 
-        stem_init_image(&stage->stem, image, build->global, build->epoch);
+        stem_init_image(&stage->stem, image, stage->target->global, build->epoch);
         for (size_t i = 0; i < image->rootfs.diff_ids.n_items; i++) {
                 Layer layer = { .diff_id = image->rootfs.diff_ids.items[i] };
 
@@ -119,11 +144,11 @@ static void begin_from_image(BuildStage *stage)
                 _cleanup_error_ Error ignored = ERROR_INIT;
                 _cleanup_free_ char *name = reference_parse_tagged(stage->base_name, &reference, &ignored) < 0 ? xstrdup(stage->base_name)
                                                                                                                : reference_text(&reference);
-                _cleanup_free_ char *title = NULL;
+                _cleanup_free_ char *title = NULL, *prefix = title_prefix(stage);
                 int width = snprintf(NULL, 0, "%u", stage->n_counted);
 
                 stage->counter++;
-                title = xasprintf("[%s%s%*u/%u] FROM %s", stage->label, *stage->label ? " " : "", width, stage->counter, stage->n_counted, name);
+                title = xasprintf("[%s%*u/%u] FROM %s", prefix, width, stage->counter, stage->n_counted, name);
                 stage->vertex = step_vertex(stage, stage->parsed->from, title);
                 progress_cached(build->progress, stage->vertex);
         }

@@ -14,7 +14,7 @@ static int source_of(BuildStage *stage, const Work *work, BuildStage **ret_stage
 
         *ret_stage = NULL;
         *ret_tree = NULL;
-        return str_empty(copy->from) ? 0 : build_source(stage->build, work->instruction, copy->from, ret_stage, ret_tree, err);
+        return str_empty(copy->from) ? 0 : build_source(stage, work->instruction, copy->from, ret_stage, ret_tree, err);
 }
 
 int copy_step_sources(BuildStage *stage, Work *work, BuildStage **ret_blocker, Error *err)

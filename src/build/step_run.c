@@ -57,7 +57,7 @@ int run_step_sources(BuildStage *stage, Work *work, BuildStage **ret_blocker, Er
 
                 if (str_empty(run->mounts[i].from) || streq(run->mounts[i].from, "scratch"))
                         continue;
-                if (build_source(stage->build, work->instruction, run->mounts[i].from, &source, &tree, err) < 0)
+                if (build_source(stage, work->instruction, run->mounts[i].from, &source, &tree, err) < 0)
                         return -1;
                 if (source && source->status != STAGE_DONE) {
                         *ret_blocker = source;

@@ -259,7 +259,8 @@ int build_request_make(const BuildFlags *flags, const char *path, BuildRequest *
         if (flags->jobs < 0 || flags->jobs > 1024)
                 return error_set(err, ERROR_INVALID, "--jobs must be between 1 and 1024");
         options->target = flags->target;
-        options->platform = flags->platform;
+        if (flags->platform)
+                strlist_add(&options->platforms, flags->platform);
         options->cgroup_parent = flags->cgroup_parent;
         options->no_cache = flags->no_cache;
         options->host_ca = flags->host_ca || (host_ca && streq(host_ca, "1"));

@@ -172,7 +172,7 @@ static int do_build(Store *store, char **args, Error *err)
                 else if (streq(option, "--network"))
                         options.network = streq(value, "none") ? BUILD_NETWORK_NONE : streq(value, "host") ? BUILD_NETWORK_HOST : BUILD_NETWORK_DEFAULT;
                 else if (streq(option, "--platform"))
-                        options.platform = value;
+                        strlist_add(&options.platforms, value);
                 else if (streq(option, "--jobs"))
                         options.jobs = (unsigned)atoi(value);
                 else if (streq(option, "--epoch"))
