@@ -49,6 +49,21 @@ static int hold_layers(Build *build, const Image *image, Error *err)
         return lease_hold_blob(build->lease, &image->id, err);
 }
 
+static void note_source(Build *build, const char *name, const Image *image, const Platform *platform)
+{
+        _cleanup_free_ char *uri = NULL, *shown = platform_format(platform, false), *asked = NULL;
+        _cleanup_reference_ Reference reference = { 0 };
+        _cleanup_error_ Error ignored = ERROR_INIT;
+
+        /* An image that was named by its id has no reference: its id is all there is to say. */
+        if (reference_parse_tagged(name, &reference, &ignored) == 0 && source_image_uri("docker", name, platform, &uri, &ignored) == 0)
+                asked = reference_text(&reference);
+        else
+                uri = xstrdup(name);
+        sources_add(build->sources,
+                    &(SourceRecord){ .kind = SOURCE_IMAGE, .uri = uri, .asked = asked ? asked : name, .platform = shown, .digest = image->manifest });
+}
+
 int base_resolve(Build *build, const char *name, const char *platform, ImageConfig *ret, Digest *ret_id, Error *err)
 {
         _cleanup_(image_freep) Image *image = NULL;
@@ -67,5 +82,6 @@ int base_resolve(Build *build, const char *name, const char *platform, ImageConf
         if (check_platform(ret, name, platform, err) < 0)
                 return -1;
         *ret_id = image->id;
+        note_source(build, name, image, &ret->platform);
         return 0;
 }

@@ -43,6 +43,7 @@ static Build *build_new(Store *store, const BuildOptions *options)
         build->stop_fd = -1;
         build->epoch = -1;
         build->progress = progress_new(options);
+        build->sources = sources_new();
         build->named = map_new(free_tree);
         build->results = map_new(free);
         build->claims = map_new(NULL);
@@ -89,6 +90,7 @@ static void build_free(Build *build)
         free(build->dockerfile_name);
         drop_secrets(build);
         strlist_done(&build->names);
+        sources_free(build->sources);
         progress_free(build->progress);
         if (build->stop_fd >= 0)
                 close(build->stop_fd);

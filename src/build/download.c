@@ -93,6 +93,14 @@ static int check_digest(const Digest *got, const Digest *expected, const char *s
         return error_set(err, ERROR_CORRUPT, "digest mismatch %s: '%s' was expected to be %s", digest_format(got, a), shown, digest_format(expected, b));
 }
 
+/* Also of a step that the cache answers: it is part of the image all the same. */
+static void note_source(Build *build, const char *url, const Digest *digest)
+{
+        _cleanup_free_ char *shown = http_url_shown(url);
+
+        sources_add(build->sources, &(SourceRecord){ .kind = SOURCE_HTTP, .uri = shown, .digest = *digest });
+}
+
 static int fetch(Build *build, Work *work, CopyItem *item, const Digest *expected, Error *err)
 {
         _cleanup_free_ char *shown = http_url_shown(item->url);
@@ -116,6 +124,7 @@ static int fetch(Build *build, Work *work, CopyItem *item, const Digest *expecte
         item->fd = TAKE_FD(fd);
         item->size = download.size;
         item->digest = digest;
+        note_source(build, item->url, &digest);
         item->mtime_ns = http_date(response.last_modified);
         return 0;
 }
@@ -133,6 +142,7 @@ int download_add(Build *build, Work *work, const char *url, Error *err)
         if (digest_is_set(&expected)) {
                 item->digest = expected;
                 item->expected = true;
+                note_source(build, url, &expected);
                 return 0;
         }
         return fetch(build, work, item, &expected, err);

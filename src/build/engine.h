@@ -18,6 +18,7 @@
 #include "build/copy.h"
 #include "build/evolve.h"
 #include "build/progress.h"
+#include "build/sources.h"
 #include "build/tree.h"
 #include "dockerfile/diagnose.h"
 #include "dockerfile/scope.h"
@@ -122,7 +123,8 @@ struct Build {
         BuildTarget *targets; /* one for each --platform, at least one */
         size_t n_targets;
         int64_t epoch;
-        StrList names; /* normalised tags */
+        StrList names;    /* normalised tags */
+        Sources *sources; /* what it took from outside */
 
         BuildStage **stages; /* those of the Dockerfile for each target, then images that are only copied from */
         size_t n_stages, stages_capacity;
