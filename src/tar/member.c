@@ -216,15 +216,26 @@ static int read_type(const TarHeader *h, const char *name, TarType *ret, Error *
         return error_set(err, ERROR_INVALID, "its type 0x%02x is unknown", (unsigned)(uint8_t)h->type);
 }
 
+/* The largest 32-bit number is no id: to the kernel it is -1, "leave it as it is". */
+static int set_id(uint64_t value, const char *what, uint32_t *ret, Error *err)
+{
+        if (value >= UINT32_MAX)
+                return error_set(err, ERROR_INVALID, "the %s %" PRIu64 " is beyond the 32 bits that Linux has for ids", what, value);
+        *ret = (uint32_t)value;
+        return 0;
+}
+
 static int read_ids(const TarReader *r, const TarHeader *h, TarEntry *entry, Error *err)
 {
-        if (read_u32(h->uid, sizeof(h->uid), "user id", &entry->uid, err) < 0 || read_u32(h->gid, sizeof(h->gid), "group id", &entry->gid, err) < 0)
+        int64_t uid, gid;
+        const Pax *has_uid = r->local.has_uid ? &r->local : r->global.has_uid ? &r->global : NULL;
+        const Pax *has_gid = r->local.has_gid ? &r->local : r->global.has_gid ? &r->global : NULL;
+
+        if (read_number(h->uid, sizeof(h->uid), "user id", &uid, err) < 0 || read_number(h->gid, sizeof(h->gid), "group id", &gid, err) < 0)
                 return -1;
-        if (r->local.has_uid || r->global.has_uid)
-                entry->uid = r->local.has_uid ? r->local.uid : r->global.uid;
-        if (r->local.has_gid || r->global.has_gid)
-                entry->gid = r->local.has_gid ? r->local.gid : r->global.gid;
-        return 0;
+        if (set_id(has_uid ? has_uid->uid : (uint64_t)uid, "user id", &entry->uid, err) < 0)
+                return -1;
+        return set_id(has_gid ? has_gid->gid : (uint64_t)gid, "group id", &entry->gid, err);
 }
 
 static int read_mtime(const TarReader *r, const TarHeader *h, TarEntry *entry, Error *err)

@@ -70,30 +70,14 @@ static int text_value(const Record *record, char **ret, Error *err)
         return 0;
 }
 
-static int id_value(const Record *record, bool *has, uint32_t *ret, Error *err)
+static int number_value(const Record *record, bool *has, uint64_t *ret, Error *err)
 {
-        uint64_t value;
-
         *has = false;
         if (record->value_size == 0)
                 return 0;
-        if (strlen(record->value) != record->value_size || str_to_u64(record->value, &value) < 0)
+        if (strlen(record->value) != record->value_size || str_to_u64(record->value, ret) < 0)
                 return bad_value(err, ERROR_CORRUPT, record, "is not a number");
-        if (value > UINT32_MAX)
-                return bad_value(err, ERROR_INVALID, record, "is beyond the 32 bits that Linux has for ids");
-        *ret = (uint32_t)value;
         *has = true;
-        return 0;
-}
-
-static int size_value(const Record *record, Pax *pax, Error *err)
-{
-        pax->has_size = false;
-        if (record->value_size == 0)
-                return 0;
-        if (strlen(record->value) != record->value_size || str_to_u64(record->value, &pax->size) < 0)
-                return bad_value(err, ERROR_CORRUPT, record, "is not a size");
-        pax->has_size = true;
         return 0;
 }
 
@@ -268,11 +252,11 @@ static int set_record(Pax *pax, const Record *r, bool global, Error *err)
         if (streq(key, "gname"))
                 return text_value(r, &pax->group_name, err);
         if (streq(key, "uid"))
-                return id_value(r, &pax->has_uid, &pax->uid, err);
+                return number_value(r, &pax->has_uid, &pax->uid, err);
         if (streq(key, "gid"))
-                return id_value(r, &pax->has_gid, &pax->gid, err);
+                return number_value(r, &pax->has_gid, &pax->gid, err);
         if (streq(key, "size"))
-                return size_value(r, pax, err);
+                return number_value(r, &pax->has_size, &pax->size, err);
         if (streq(key, "mtime"))
                 return time_value(r, pax, err);
         /* Everything else (atime, comment, vendor keys) says nothing that a layer keeps: POSIX has unknown keys ignored. */

@@ -25,8 +25,7 @@ typedef struct Pax {
         Buf body;
         char *path, *link, *user_name, *group_name; /* NULL: not given */
         bool has_size, has_uid, has_gid, has_mtime;
-        uint64_t size;
-        uint32_t uid, gid;
+        uint64_t size, uid, gid; /* not checked against what Linux has: the member's name is not known yet */
         int64_t mtime_sec;
         uint32_t mtime_nsec;
         PaxXattr *xattrs; /* sorted by name, each name once */
@@ -40,7 +39,7 @@ void pax_done(Pax *pax);
 
 /*
  * Reads the records in pax->body. In a global header the keys that can only be meant for one member (path, linkpath, size) are INVALID.
- * Errors: CORRUPT (malformed), INVALID (sparse, ids beyond 32 bits), LIMIT.
+ * Errors: CORRUPT (malformed), INVALID (sparse), LIMIT.
  */
 int pax_parse(Pax *pax, bool global, Error *err);
 

@@ -16,7 +16,7 @@ func main() {
 	hs := []tar.Header{
 		{Typeflag: tar.TypeDir, Name: "etc/", Mode: 0755, ModTime: t},
 		{Typeflag: tar.TypeReg, Name: "etc/f", Mode: 04644, Uid: 1, Gid: 2097151, ModTime: t},
-		{Typeflag: tar.TypeReg, Name: "etc/g", Mode: 0644, Uid: 2097152, Gid: 4294967295, ModTime: t},
+		{Typeflag: tar.TypeReg, Name: "etc/g", Mode: 0644, Uid: 2097152, Gid: 4294967294, ModTime: t},
 		{Typeflag: tar.TypeSymlink, Name: "s", Linkname: "../x/", Mode: 0777, ModTime: t},
 		{Typeflag: tar.TypeSymlink, Name: "s", Linkname: lp("t", 101), Mode: 0777, ModTime: t},
 		{Typeflag: tar.TypeSymlink, Name: "s", Linkname: lp("t", 97) + "///x", Mode: 0777, ModTime: t},

@@ -119,7 +119,7 @@ static void test_pax(void **state)
         put_member(&in, "short", '0', NULL, 0);
         put_pax(&in, 'x', "linkpath", "t/u", 3);
         put_link(&in, "s", '2', "short");
-        put_pax(&in, 'x', "uid", "4294967295", 10);
+        put_pax(&in, 'x', "uid", "4294967294", 10);
         put_member(&in, "u", '5', NULL, 0);
         put_pax(&in, 'x', "mtime", "1.5000000009", 12);
         put_member(&in, "m", '5', NULL, 0);
@@ -144,7 +144,7 @@ static void test_pax(void **state)
         put_end(&in);
         expect_text(&in, "f 0644 1:2 0 7 'dir/\xc3\xa9'\n"
                          "l 0644 1:2 0 7 's' -> 't/u'\n"
-                         "d 0644 4294967295:2 0 7 'u'\n"
+                         "d 0644 4294967294:2 0 7 'u'\n"
                          "d 0644 1:2 0 1.500000000 'm'\n"
                          "d 0644 1:2 0 -1.750000000 'm'\n"
                          "d 0644 1:2 0 -3 'm'\n"
@@ -457,10 +457,21 @@ static void test_bad_pax(void **state)
                 expect_error(&in, ERROR_CORRUPT, "");
         }
 
+        /* Ids that Linux does not have; the largest 32-bit number is its "leave it as it is". The message names the member. */
+        static const char *const ids[] = { "4294967295", "4294967296", "18446744073709551615" };
+
+        for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+                NEW_TAR;
+
+                put_pax(&in, 'x', i % 2 ? "uid" : "gid", ids[i], strlen(ids[i]));
+                put_member(&in, "owned", '0', NULL, 0);
+                expect_error(&in, ERROR_INVALID, "32 bits");
+        }
         NEW_TAR;
 
-        put_pax(&in, 'x', "gid", "4294967296", 10);
-        expect_error(&in, ERROR_INVALID, "32 bits");
+        put_pax(&in, 'x', "uid", "4294967295", 10);
+        put_member(&in, "owned", '0', NULL, 0);
+        expect_error(&in, ERROR_INVALID, "tar member 'owned'");
 }
 
 static void test_limits(void **state)

@@ -67,7 +67,7 @@ static void test_round_trip(void **state)
                 { .type = TAR_FIFO, .path = (char *)"p" },
                 { .type = TAR_DIR, .path = long_name },
                 { .type = TAR_DIR, .path = long_path },
-                { .type = TAR_DIR, .path = utf8, .uid = 2097152, .gid = UINT32_MAX, .mtime_sec = -1 },
+                { .type = TAR_DIR, .path = utf8, .uid = 2097152, .gid = UINT32_MAX - 1, .mtime_sec = -1 },
                 { .type = TAR_DIR, .path = (char *)"future", .mtime_sec = INT64_C(1) << 33 },
                 { .type = TAR_SYMLINK, .path = (char *)"sl", .link = target },
                 { .type = TAR_FILE, .whiteout = TAR_WHITEOUT_REMOVE, .path = (char *)"d/gone", .mode = 0644, .uid = 5, .mtime_sec = 9 },
@@ -100,7 +100,7 @@ static void test_round_trip(void **state)
                                                   "p 0000 0:0 0 0 'p'\n"
                                                   "d 0000 0:0 0 0 '%s'\n"
                                                   "d 0000 0:0 0 0 '%s'\n"
-                                                  "d 0000 2097152:4294967295 0 -1 'd/\xc3\xa9'\n"
+                                                  "d 0000 2097152:4294967294 0 -1 'd/\xc3\xa9'\n"
                                                   "d 0000 0:0 0 8589934592 'future'\n"
                                                   "l 0000 0:0 0 0 'sl' -> '%s'\n"
                                                   "fW 0000 0:0 0 0 'd/gone'\n"
