@@ -20,13 +20,15 @@ struct BlobWriter {
 int blob_writer_open(Lease *lease, DigestAlgorithm algorithm, BlobWriter **ret, Error *err)
 {
         _cleanup_(blob_writer_freep) BlobWriter *writer = NEW(BlobWriter);
+        _cleanup_free_ char *what = NULL;
 
         writer->lease = lease;
         lease_new_name(lease, "blob", writer->name);
         writer->fd = sys_openat(lease->dir_fd, writer->name, O_RDWR | O_CREAT | O_EXCL, 0644);
         if (writer->fd < 0)
                 return error_errno(err, errno, "cannot make '%s/%s'", lease->path, writer->name);
-        writer->file = hash_file_new(algorithm, writer->fd, "a blob");
+        what = xasprintf("a blob into the store '%s'", lease->store->root);
+        writer->file = hash_file_new(algorithm, writer->fd, what);
         *ret = TAKE_PTR(writer);
         return 0;
 }

@@ -1,10 +1,13 @@
 #include "store/hash_file.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/sys.h"
 
 #define BUFFER_SIZE ((size_t)1 << 20)
 
@@ -26,6 +29,7 @@ struct HashFile {
         Chunk chunks[HASH_FILE_BUFFERS];
         uint64_t head, tail;
         bool threaded, ending;
+        bool ends_in_hole; /* which only has a size once it is set */
         pthread_t thread;
         pthread_mutex_t mutex;
         pthread_cond_t changed;
@@ -101,12 +105,23 @@ static Chunk *filling(HashFile *file)
         return chunk;
 }
 
+static bool is_zero(const Chunk *chunk)
+{
+        return chunk->data[0] == 0 && memcmp(chunk->data, chunk->data + 1, chunk->size - 1) == 0;
+}
+
+/* A buffer of zeros becomes a hole: disk images and the like are mostly that. */
 static int write_chunk(HashFile *file, const Chunk *chunk, Error *err)
 {
-        int r = fd_write_all(file->fd, chunk->data, chunk->size);
+        int r;
 
+        file->ends_in_hole = chunk->size == BUFFER_SIZE && is_zero(chunk);
+        if (file->ends_in_hole)
+                r = lseek(file->fd, (off_t)chunk->size, SEEK_CUR) < 0 ? -errno : 0;
+        else
+                r = fd_write_all(file->fd, chunk->data, chunk->size);
         if (r < 0)
-                return error_errno(err, r, "cannot write '%s'", file->name);
+                return error_errno(err, r, "cannot write %s", file->name);
         file->size += chunk->size;
         return 0;
 }
@@ -183,6 +198,8 @@ int hash_file_finish(HashFile *file, Digest *ret, uint64_t *ret_size, Error *err
 
         if (chunk->size > 0 && write_chunk(file, chunk, err) < 0)
                 return -1;
+        if (file->ends_in_hole && sys_ftruncate(file->fd, lseek(file->fd, 0, SEEK_CUR)) < 0)
+                return error_errno(err, errno, "cannot write %s", file->name);
         end_thread(file);
         hash_add(file->hash, chunk->data, chunk->size);
         chunk->size = 0;

@@ -16,7 +16,7 @@ typedef struct HashFile HashFile;
 
 #define HASH_FILE_BUFFERS 4
 
-/* fd: where the bytes go, at its current position; stays the caller's. `name` is for messages. */
+/* fd: where the bytes go, at its current position; stays the caller's. `name` follows "cannot write" in messages. */
 HashFile *hash_file_new(DigestAlgorithm algorithm, int fd, const char *name);
 void hash_file_free(HashFile *file); /* NULL is fine */
 DEFINE_CLEANUP(HashFile *, hash_file_free)

@@ -34,6 +34,7 @@ int layer_writer_open(Lease *lease, LayerWriter **ret, Error *err)
 {
         static const TarReaderOps ops = { .entry = on_entry };
         _cleanup_(layer_writer_freep) LayerWriter *writer = NEW(LayerWriter);
+        _cleanup_free_ char *what = NULL;
 
         writer->lease = lease;
         writer->dir_fd = writer->tar_fd = -1;
@@ -46,7 +47,8 @@ int layer_writer_open(Lease *lease, LayerWriter **ret, Error *err)
         writer->tar_fd = sys_openat(writer->dir_fd, "tar", O_RDWR | O_CREAT | O_EXCL, 0644);
         if (writer->tar_fd < 0)
                 return error_errno(err, errno, "cannot make '%s/%s/tar'", lease->path, writer->name);
-        writer->file = hash_file_new(DIGEST_SHA256, writer->tar_fd, "a layer");
+        what = xasprintf("a layer into the store '%s'", lease->store->root);
+        writer->file = hash_file_new(DIGEST_SHA256, writer->tar_fd, what);
         writer->reader = tar_reader_new(&ops, writer);
         writer->tree = erofs_tree_new();
         *ret = TAKE_PTR(writer);
