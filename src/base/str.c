@@ -183,7 +183,7 @@ int str_to_size(const char *s, uint64_t *ret)
         return 0;
 }
 
-static char *size_for_people(uint64_t size, double step, const char *const *units, size_t n_units)
+static char *size_for_people(uint64_t size, double step, int n_digits, const char *const *units, size_t n_units)
 {
         double value = (double)size;
         size_t i = 0;
@@ -192,21 +192,26 @@ static char *size_for_people(uint64_t size, double step, const char *const *unit
                 value /= step;
                 i++;
         }
-        return xasprintf("%.*g%s", step == 1000.0 ? 3 : 4, value, units[i]);
+        return xasprintf("%.*g%s", n_digits, value, units[i]);
 }
+
+static const char *const decimal_units[] = { "B", "kB", "MB", "GB", "TB", "PB", "EB" };
 
 char *str_from_size(uint64_t size)
 {
-        static const char *const units[] = { "B", "kB", "MB", "GB", "TB", "PB", "EB" };
+        return size_for_people(size, 1000.0, 3, decimal_units, ARRAY_LEN(decimal_units));
+}
 
-        return size_for_people(size, 1000.0, units, ARRAY_LEN(units));
+char *str_from_size_exact(uint64_t size)
+{
+        return size_for_people(size, 1000.0, 4, decimal_units, ARRAY_LEN(decimal_units));
 }
 
 char *str_from_size_binary(uint64_t size)
 {
         static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
 
-        return size_for_people(size, 1024.0, units, ARRAY_LEN(units));
+        return size_for_people(size, 1024.0, 4, units, ARRAY_LEN(units));
 }
 
 /* Damerau-Levenshtein with adjacent transpositions, ASCII case folded. Words longer than 63 bytes never match. */

@@ -67,9 +67,10 @@ int str_to_size(const char *s, uint64_t *ret);
 
 /*
  * A size for people as docker prints it: powers of 1000, three significant digits ("7.66MB", "118MB", "0B").
- * str_from_size_binary: powers of 1024, four digits, "MiB".
+ * str_from_size_exact: four digits, as docker sums up ("1.982MB"). str_from_size_binary: powers of 1024, four digits, "MiB".
  */
 char *str_from_size(uint64_t size);
+char *str_from_size_exact(uint64_t size);
 char *str_from_size_binary(uint64_t size);
 
 /* The candidate closest to `word` by Damerau-Levenshtein distance, when close enough to suggest (<= 1/3 of its length, at least 1), or NULL. */

@@ -211,7 +211,7 @@ static int run_import(Cli *cli, const void *data, const StrList *args, Error *er
         const char *source = args->items[0];
         ImportOptions import = { .message = options->message,
                                  .platform = options->platform,
-                                 .source = source,
+                                 .source = http_is_url(source) ? source : NULL,
                                  .reference = args->n_items > 1 ? args->items[1] : NULL,
                                  .changes = options->changes };
         _cleanup_close_ int file = -1;

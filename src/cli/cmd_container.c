@@ -320,7 +320,8 @@ typedef struct ContainerPruneFlags {
 } ContainerPruneFlags;
 
 static const Option prune_options[] = {
-        { "filter", 0, OPTION_LIST, offsetof(ContainerPruneFlags, filters), .meta = "filter", .help = "Provide filter values: until=, label=, label!=" },
+        { "filter", 0, OPTION_LIST, offsetof(ContainerPruneFlags, filters), .meta = "filter",
+          .help = "Provide filter values: until=, label=, label!=", .flags = OPTION_FILTER },
         { "force", 'f', OPTION_BOOL, offsetof(ContainerPruneFlags, force), .help = "Do not prompt for confirmation" },
         OPTION_TABLE_END,
 };
@@ -352,7 +353,7 @@ static int run_prune(Cli *cli, const void *data, const StrList *args, Error *err
                 return 0;
         if (cli_store(cli, &store, err) < 0 || container_prune(store, &flags->filters, print_removed, &report, &size, err) < 0)
                 return -1;
-        text = str_from_size(size);
+        text = str_from_size_exact(size);
         fprintf(cli->out, "%sTotal reclaimed space: %s\n", report.any ? "\n" : "", text);
         return 0;
 }

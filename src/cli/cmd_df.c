@@ -42,7 +42,7 @@ static void set_number(JsonValue *row, const char *field, uint64_t number)
 static int add_df_row(List *list, const char *type, const DfPart *part, Error *err)
 {
         JsonValue *row = json_value_new_object();
-        _cleanup_free_ char *size = str_from_size(part->size), *reclaimable = str_from_size(part->reclaimable), *text = NULL;
+        _cleanup_free_ char *size = str_from_size_exact(part->size), *reclaimable = str_from_size_exact(part->reclaimable), *text = NULL;
 
         if (part->size)
                 text = xasprintf("%s (%llu%%)", reclaimable, (unsigned long long)(part->reclaimable * 100 / part->size));
@@ -81,7 +81,7 @@ static int add_image_usage(List *list, const Image *image, const ImageUsage *usa
 {
         JsonValue *row = json_value_new_object();
         _cleanup_reference_ Reference name = { 0 };
-        _cleanup_free_ char *size = cli_size(usage->size), *shared = cli_size(usage->shared), *unique = cli_size(usage->unique),
+        _cleanup_free_ char *size = cli_size(usage->size), *shared = str_from_size_exact(usage->shared), *unique = str_from_size_exact(usage->unique),
                             *since = cli_ago(image->created), *repository = NULL;
         char id[DIGEST_TEXT_SIZE];
 
@@ -208,7 +208,7 @@ static int add_cache_row(void *user, const CacheRecord *record, Error *err)
 static int print_cache(Cli *cli, Store *store, const DfReport *report, Error *err)
 {
         _cleanup_(list_freep) List *list = NULL;
-        _cleanup_free_ char *size = str_from_size(report->cache.size);
+        _cleanup_free_ char *size = str_from_size_exact(report->cache.size);
         CacheRows rows = { 0 };
 
         fprintf(cli->out, "\nBuild cache usage: %s\n\n", size);
@@ -338,7 +338,7 @@ static int run_builder_prune(Cli *cli, const void *data, const StrList *args, Er
         if (cli_store(cli, &store, err) < 0 ||
             engine_cache_prune(store, flags->all, &flags->filters, (uint64_t)MAX(flags->keep_storage, 0), print_cache_removed, &report, &size, err) < 0)
                 return -1;
-        text = str_from_size(size);
+        text = str_from_size_exact(size);
         fprintf(cli->out, "%sTotal reclaimed space: %s\n", report.any ? "\n" : "", text);
         return 0;
 }
@@ -360,7 +360,8 @@ typedef struct SystemPruneFlags {
 
 static const Option system_prune_options[] = {
         { "all", 'a', OPTION_BOOL, offsetof(SystemPruneFlags, all), .help = "Remove all unused images not just dangling ones" },
-        { "filter", 0, OPTION_LIST, offsetof(SystemPruneFlags, filters), .meta = "filter", .help = "Provide filter values: until=, label=, label!=" },
+        { "filter", 0, OPTION_LIST, offsetof(SystemPruneFlags, filters), .meta = "filter",
+          .help = "Provide filter values: until=, label=, label!=", .flags = OPTION_FILTER },
         { "force", 'f', OPTION_BOOL, offsetof(SystemPruneFlags, force), .help = "Do not prompt for confirmation" },
         { "volumes", 0, OPTION_BOOL, offsetof(SystemPruneFlags, volumes), .help = "Prune anonymous volumes" },
         OPTION_TABLE_END,
@@ -465,7 +466,7 @@ static int run_system_prune(Cli *cli, const void *data, const StrList *args, Err
                 return 0;
         if (cli_store(cli, &store, err) < 0 || prune_parts(cli, store, flags, &total, err) < 0)
                 return -1;
-        text = str_from_size(total);
+        text = str_from_size_exact(total);
         fprintf(cli->out, "Total reclaimed space: %s\n", text);
         return 0;
 }

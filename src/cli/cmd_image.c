@@ -98,7 +98,8 @@ typedef struct PruneOptions {
 
 static const Option prune_options[] = {
         { "all", 'a', OPTION_BOOL, offsetof(PruneOptions, all), .help = "Remove all unused images, not just dangling ones" },
-        { "filter", 0, OPTION_LIST, offsetof(PruneOptions, filters), .meta = "filter", .help = "Provide filter values: until=, label=, label!=" },
+        { "filter", 0, OPTION_LIST, offsetof(PruneOptions, filters), .meta = "filter",
+          .help = "Provide filter values: until=, label=, label!=", .flags = OPTION_FILTER },
         { "force", 'f', OPTION_BOOL, offsetof(PruneOptions, force), .help = "Do not prompt for confirmation" },
         OPTION_TABLE_END,
 };
@@ -132,7 +133,7 @@ static int run_image_prune(Cli *cli, const void *data, const StrList *args, Erro
                 return 0;
         if (cli_store(cli, &store, err) < 0 || engine_image_prune(store, options->all, &options->filters, print_pruned, &report, &size, err) < 0)
                 return -1;
-        text = str_from_size(size);
+        text = str_from_size_exact(size);
         fprintf(cli->out, "%sTotal reclaimed space: %s\n", report.any ? "\n" : "", text);
         return 0;
 }

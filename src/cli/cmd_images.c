@@ -23,7 +23,7 @@ static const Option images_options[] = {
         { "all", 'a', OPTION_BOOL, offsetof(ImagesOptions, all), .help = "Show all images (there are no intermediate ones)" },
         { "digests", 0, OPTION_BOOL, offsetof(ImagesOptions, digests), .help = "Show digests" },
         { "filter", 'f', OPTION_LIST, offsetof(ImagesOptions, filters), .meta = "filter",
-          .help = "Filter output: before=, dangling=, label=, reference=, since=, until=" },
+          .help = "Filter output: before=, dangling=, label=, reference=, since=, until=", .flags = OPTION_FILTER },
         { "format", 0, OPTION_STRING, offsetof(ImagesOptions, format), .help = "Format output: 'table', 'table TEMPLATE', 'json' or a Go template" },
         { "no-trunc", 0, OPTION_BOOL, offsetof(ImagesOptions, no_trunc), .help = "Don't truncate output" },
         { "quiet", 'q', OPTION_BOOL, offsetof(ImagesOptions, quiet), .help = "Only show image IDs" },
@@ -50,13 +50,14 @@ static const ListColumn image_columns[] = {
 
 typedef struct ImageRows {
         List *list;
-        bool no_trunc, quiet;
+        bool no_trunc;
 } ImageRows;
 
 static int add_image_row(const ImageRows *rows, const Image *image, const char *repository, const char *tag, const char *digest, Error *err)
 {
         JsonValue *row = json_value_new_object();
-        _cleanup_free_ char *size = cli_size(image->size), *since = cli_ago(image->created), *at = cli_time(image->created);
+        _cleanup_free_ char *size = cli_size(image->size), *exact = str_from_size_exact(image->size), *since = cli_ago(image->created),
+                            *at = cli_time(image->created);
         char id[DIGEST_TEXT_SIZE];
 
         json_value_set_string(row, "Containers", "N/A");
@@ -69,7 +70,7 @@ static int add_image_row(const ImageRows *rows, const Image *image, const char *
         json_value_set_string(row, "Size", size);
         json_value_set_string(row, "Tag", tag);
         json_value_set_string(row, "UniqueSize", "N/A");
-        json_value_set_string(row, "VirtualSize", size);
+        json_value_set_string(row, "VirtualSize", exact);
         return list_add(rows->list, row, NULL, err);
 }
 
@@ -104,8 +105,6 @@ static int add_image(const ImageRows *rows, const Image *image, Error *err)
 {
         size_t n = 0;
 
-        if (rows->quiet)
-                return add_image_row(rows, image, "<none>", "<none>", "<none>", err);
         for (size_t i = 0; i < image->names.n_items; i++, n++) {
                 _cleanup_reference_ Reference name = { 0 };
                 _cleanup_free_ char *repository = NULL, *digest = NULL;
@@ -138,7 +137,7 @@ static int run_images(Cli *cli, const void *data, const StrList *args, Error *er
 {
         const ImagesOptions *options = data;
         _cleanup_(list_freep) List *list = NULL;
-        ImageRows rows = { .no_trunc = options->no_trunc, .quiet = options->quiet };
+        ImageRows rows = { .no_trunc = options->no_trunc };
         Image **images;
         size_t n;
         Store *store;

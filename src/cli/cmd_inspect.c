@@ -64,7 +64,7 @@ static int inspect_one(Store *store, const char *name, const InspectKind *kind, 
                         return -1;
                 error_done(err);
         }
-        return error_set(err, ERROR_NOT_FOUND, "no such object: %s", name);
+        return error_set(err, ERROR_NOT_FOUND, "No such object: %s", name);
 }
 
 /* Prints what was found even when something else was not, as docker does: an array, or the template once per object. */

@@ -18,7 +18,8 @@ typedef struct PsFlags {
 
 static const Option ps_options[] = {
         { "all", 'a', OPTION_BOOL, offsetof(PsFlags, all), .help = "Show all containers (default shows just running)" },
-        { "filter", 'f', OPTION_LIST, offsetof(PsFlags, filters), .meta = "filter", .help = "Filter output based on conditions provided" },
+        { "filter", 'f', OPTION_LIST, offsetof(PsFlags, filters), .meta = "filter", .help = "Filter output based on conditions provided",
+          .flags = OPTION_FILTER },
         { "format", 0, OPTION_STRING, offsetof(PsFlags, format), .help = "Format output: 'table', 'table TEMPLATE', 'json' or a Go template" },
         { "last", 'n', OPTION_INT, offsetof(PsFlags, last), .help = "Show n last created containers (includes all states)", .value = "-1" },
         { "latest", 'l', OPTION_BOOL, offsetof(PsFlags, latest), .help = "Show the latest created container (includes all states)" },

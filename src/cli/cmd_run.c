@@ -45,7 +45,7 @@ static int create(Cli *cli, Store *store, const RunFlags *flags, const StrList *
         if (run_flags_to_spec(flags, &cli->parsed->given, args, spec, err) < 0)
                 return -1;
         if (container_create(store, spec, ret_id, &warnings, err) < 0) {
-                if (err->code == ERROR_NOT_FOUND && str_starts(error_message(err), "no such image"))
+                if (err->code == ERROR_NOT_FOUND && str_starts(error_message(err), "No such image"))
                         error_wrap(err, "unable to find image '%s' locally", args->items[0]);
                 return -1;
         }

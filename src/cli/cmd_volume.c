@@ -60,7 +60,8 @@ typedef struct LsOptions {
 } LsOptions;
 
 static const Option ls_options[] = {
-        { "filter", 'f', OPTION_LIST, offsetof(LsOptions, filters), .meta = "filter", .help = "Filter output: dangling=, driver=, label=, name=" },
+        { "filter", 'f', OPTION_LIST, offsetof(LsOptions, filters), .meta = "filter",
+          .help = "Filter output: dangling=, driver=, label=, name=", .flags = OPTION_FILTER },
         { "format", 0, OPTION_STRING, offsetof(LsOptions, format), .help = "Format output: 'table', 'table TEMPLATE', 'json' or a Go template" },
         { "quiet", 'q', OPTION_BOOL, offsetof(LsOptions, quiet), .help = "Only display volume names" },
         OPTION_TABLE_END,
@@ -169,7 +170,8 @@ typedef struct VolumePruneOptions {
 
 static const Option prune_options[] = {
         { "all", 'a', OPTION_BOOL, offsetof(VolumePruneOptions, all), .help = "Remove all unused volumes, not just anonymous ones" },
-        { "filter", 0, OPTION_LIST, offsetof(VolumePruneOptions, filters), .meta = "filter", .help = "Provide filter values: label=, label!=" },
+        { "filter", 0, OPTION_LIST, offsetof(VolumePruneOptions, filters), .meta = "filter",
+          .help = "Provide filter values: label=, label!=", .flags = OPTION_FILTER },
         { "force", 'f', OPTION_BOOL, offsetof(VolumePruneOptions, force), .help = "Do not prompt for confirmation" },
         OPTION_TABLE_END,
 };
@@ -205,7 +207,7 @@ static int run_prune(Cli *cli, const void *data, const StrList *args, Error *err
                 return 0;
         if (cli_store(cli, &store, err) < 0 || engine_volume_prune(store, options->all, &options->filters, print_pruned, &report, &size, err) < 0)
                 return -1;
-        text = str_from_size(size);
+        text = str_from_size_exact(size);
         fprintf(cli->out, "%sTotal reclaimed space: %s\n", report.any ? "\n" : "", text);
         return 0;
 }

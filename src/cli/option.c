@@ -150,6 +150,8 @@ static const char *value_problem(OptionType type, int r)
 {
         if (r == -ERANGE)
                 return "value out of range";
+        if (r == -EBADMSG)
+                return "bad format of filter (expected name=value)";
         switch (type) {
         case OPTION_SIZE:
                 return "invalid size";
@@ -182,6 +184,8 @@ static int store_value(const Option *option, void *options, const char *value)
         case OPTION_DECIMAL:
                 return parse_decimal(value, to);
         case OPTION_LIST:
+                if ((option->flags & OPTION_FILTER) && !strchr(value, '='))
+                        return -EBADMSG;
                 strlist_add(to, value);
                 return 0;
         case OPTION_CSV:

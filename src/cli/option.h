@@ -35,6 +35,7 @@ typedef enum OptionFlags {
         OPTION_FILE = 1 << 1,      /* completes file names */
         OPTION_DIRECTORY = 1 << 2, /* completes directory names */
         OPTION_IMAGE = 1 << 3,     /* completes images */
+        OPTION_FILTER = 1 << 4,    /* OPTION_LIST: each value is "name=value" */
 } OptionFlags;
 
 typedef struct Option {

@@ -7,7 +7,7 @@
  * States: created -> running (-> paused ->) -> exited, and dead when the removal failed half way. A container whose monitor was killed is found by its free
  * lock, at the next look of any mica process: its processes are killed and it becomes exited with 137.
  *
- * "container" parameters take a full id, a unique prefix of one, or a name. NOT_FOUND: "no such container: x".
+ * "container" parameters take a full id, a unique prefix of one, or a name. NOT_FOUND: "No such container: x".
  * Threads: none of these may be called while other threads run (they fork).
  */
 #pragma once

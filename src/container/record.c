@@ -144,7 +144,7 @@ int container_load(Store *store, const char *name_or_id, Container **ret, Error 
                         if (container->data.host.auto_remove && streq(container->state.status, "exited")) {
                                 if (container_delete(store, container, true, err) < 0)
                                         return -1;
-                                return error_set(err, ERROR_NOT_FOUND, "no such container: %s", name_or_id);
+                                return error_set(err, ERROR_NOT_FOUND, "No such container: %s", name_or_id);
                         }
                 }
         }

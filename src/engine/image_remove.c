@@ -64,27 +64,6 @@ static int find_users(Store *store, const Digest *image, Users *ret, Error *err)
 
 /* --- rmi --- */
 
-static size_t n_repositories(const Image *image)
-{
-        StrList names = { 0 };
-        size_t n;
-
-        for (size_t i = 0; i < image->names.n_items; i++) {
-                _cleanup_reference_ Reference reference = { 0 };
-                _cleanup_error_ Error ignored = ERROR_INIT;
-                _cleanup_free_ char *name = NULL;
-
-                if (reference_parse(image->names.items[i], &reference, &ignored) < 0)
-                        continue;
-                name = reference_name(&reference);
-                if (!strlist_has(&names, name))
-                        strlist_add(&names, name);
-        }
-        n = names.n_items;
-        strlist_done(&names);
-        return n;
-}
-
 static int delete_image(Store *store, const Image *image, bool force, RemovalReport report, void *user, Error *err)
 {
         char digest[DIGEST_TEXT_SIZE];
@@ -136,7 +115,8 @@ static int remove_by_name(Store *store, const Image *image, const char *name, bo
                                  "conflict: unable to remove repository reference \"%s\" (must force) - container %s is using its referenced image %s", text,
                                  users.id, digest_short(&image->id, id));
         }
-        if (users.found) {
+        /* Nothing forces a running container's image away: it stays without a name. */
+        if (users.running) {
                 if (image_untag(store, name, err) < 0)
                         return -1;
                 report_name(report, user, REMOVAL_UNTAGGED, name);
@@ -163,7 +143,7 @@ int engine_image_remove(Store *store, const char *typed, bool force, RemovalRepo
         if (users.running)
                 return error_set(err, ERROR_CONFLICT, "conflict: unable to delete %s (cannot be forced) - image is being used by running container %s", id,
                                  users.id);
-        if (n_repositories(image) > 1 && !force)
+        if (image->names.n_items > 1 && !force)
                 return error_set(err, ERROR_CONFLICT, "conflict: unable to delete %s (must be forced) - image is referenced in multiple repositories", id);
         if (users.found && !force)
                 return error_set(err, ERROR_CONFLICT, "conflict: unable to delete %s (must be forced) - image is being used by stopped container %s", id,

@@ -48,7 +48,7 @@ int container_record_put(Store *store, const ContainerRecord *record, Error *err
         if (digest_is_set(&record->image)) {
                 r = db_query_int(store->db, "SELECT 1 FROM image WHERE id = ?1", DB_ARGS(DB_DIGEST(&record->image)), &one, err);
                 if (r <= 0)
-                        return r < 0 ? -1 : error_set(err, ERROR_NOT_FOUND, "no such image: %s", digest_format(&record->image, text));
+                        return r < 0 ? -1 : error_set(err, ERROR_NOT_FOUND, "No such image: %s", digest_format(&record->image, text));
         }
         if (db_exec(store->db, "INSERT INTO container (id, name, image, created, config, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                     DB_ARGS(DB_TEXT(record->id), DB_TEXT(record->name), DB_DIGEST(&record->image), DB_INT(record->created),
@@ -62,7 +62,7 @@ int container_record_put(Store *store, const ContainerRecord *record, Error *err
 
 static int need_change(Store *store, const char *id, Error *err)
 {
-        return db_changes(store->db) > 0 ? 0 : error_set(err, ERROR_NOT_FOUND, "no such container: %s", id);
+        return db_changes(store->db) > 0 ? 0 : error_set(err, ERROR_NOT_FOUND, "No such container: %s", id);
 }
 
 /* One statement that must change a row, in a transaction of its own. */
@@ -90,7 +90,7 @@ int container_record_swap_state(Store *store, const char *id, const char *expect
                 return -1;
         r = db_query_text(store->db, "SELECT state FROM container WHERE id = ?1", DB_ARGS(DB_TEXT(id)), &now, err);
         if (r <= 0)
-                return r < 0 ? -1 : error_set(err, ERROR_NOT_FOUND, "no such container: %s", id);
+                return r < 0 ? -1 : error_set(err, ERROR_NOT_FOUND, "No such container: %s", id);
         if (!streq_ptr(now, expected))
                 return 0;
         if (db_exec(store->db, "UPDATE container SET state = ?2 WHERE id = ?1", DB_ARGS(DB_TEXT(id), DB_TEXT(state)), err) < 0)
@@ -152,7 +152,7 @@ int container_record_find(Store *store, const char *name_or_id, ContainerRecord 
                                 ret, err);
         if (r == 2)
                 return error_set(err, ERROR_INVALID, "multiple IDs found with provided prefix: %s", name_or_id);
-        return r < 0 ? -1 : r > 0 ? 0 : error_set(err, ERROR_NOT_FOUND, "no such container: %s", name_or_id);
+        return r < 0 ? -1 : r > 0 ? 0 : error_set(err, ERROR_NOT_FOUND, "No such container: %s", name_or_id);
 }
 
 /* The rows are read whole before they are shown, so that `each` may change the store. */

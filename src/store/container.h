@@ -22,7 +22,7 @@ int container_record_set_state(Store *store, const char *id, const char *state, 
 /* Replaces the state only when it still is `expected` (compare and swap). Returns 1 when it did, 0 when it was changed meanwhile. */
 int container_record_swap_state(Store *store, const char *id, const char *expected, const char *state, Error *err);
 int container_record_rename(Store *store, const char *id, const char *name, Error *err);
-/* By full id, unique id prefix, or name (with or without the leading "/"). NOT_FOUND: "no such container: x". */
+/* By full id, unique id prefix, or name (with or without the leading "/"). NOT_FOUND: "No such container: x". */
 int container_record_find(Store *store, const char *name_or_id, ContainerRecord *ret, Error *err);
 int container_record_list(Store *store, int (*each)(void *user, const ContainerRecord *record, Error *err), void *user, Error *err); /* newest first */
 /* Removes the row; then the caller removes containers/<id>. */

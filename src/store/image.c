@@ -104,7 +104,7 @@ int image_get(Store *store, const Digest *id, Image **ret, Error *err)
         char text[DIGEST_TEXT_SIZE];
         int r = find_id(store, id, ret, err);
 
-        return r == 0 ? error_set(err, ERROR_NOT_FOUND, "no such image: %s", digest_format(id, text)) : r < 0 ? -1 : 0;
+        return r == 0 ? error_set(err, ERROR_NOT_FOUND, "No such image: %s", digest_format(id, text)) : r < 0 ? -1 : 0;
 }
 
 /* "name@sha256:…": an image pulled by that digest, or one with a name in that repository whose manifest it is. */
@@ -159,6 +159,16 @@ static int find_by_id_prefix(Store *store, const char *typed, const char *digits
         return find_id(store, &id, ret, err);
 }
 
+/* With the tag that was looked for, as docker says it. */
+static int no_such_image(const char *typed, Error *err)
+{
+        _cleanup_reference_ Reference reference = { 0 };
+        _cleanup_error_ Error ignored = ERROR_INIT;
+        _cleanup_free_ char *name = reference_parse_tagged(typed, &reference, &ignored) < 0 ? xstrdup(typed) : reference_familiar(&reference);
+
+        return error_set(err, ERROR_NOT_FOUND, "No such image: %s", name);
+}
+
 int image_find(Store *store, const char *name_or_id, Image **ret, Error *err)
 {
         const char *digits = reference_id_prefix(name_or_id);
@@ -174,7 +184,7 @@ int image_find(Store *store, const char *name_or_id, Image **ret, Error *err)
                 if (r != 0)
                         return r < 0 ? -1 : 0;
         }
-        return error_set(err, ERROR_NOT_FOUND, "no such image: %s", name_or_id);
+        return no_such_image(name_or_id, err);
 }
 
 int image_list(Store *store, Image ***ret, size_t *ret_n, Error *err)
@@ -220,7 +230,7 @@ int image_untag(Store *store, const char *name, Error *err)
         if (db_begin(store->db, DB_DURABLE, &tx, err) < 0 || db_exec(store->db, "DELETE FROM name WHERE name = ?1", DB_ARGS(DB_TEXT(name)), err) < 0)
                 return -1;
         if (db_changes(store->db) == 0)
-                return error_set(err, ERROR_NOT_FOUND, "no such image: %s", name);
+                return error_set(err, ERROR_NOT_FOUND, "No such image: %s", name);
         return db_commit(&tx, err) < 0 ? -1 : layout_update(store, err);
 }
 
@@ -248,7 +258,7 @@ int image_remove(Store *store, const Digest *id, bool force, Error *err)
         if (db_exec(store->db, "DELETE FROM image WHERE id = ?1", DB_ARGS(DB_DIGEST(id)), err) < 0)
                 return -1;
         if (db_changes(store->db) == 0)
-                return error_set(err, ERROR_NOT_FOUND, "no such image: %s", digest_format(id, text));
+                return error_set(err, ERROR_NOT_FOUND, "No such image: %s", digest_format(id, text));
         return db_commit(&tx, err) < 0 ? -1 : layout_update(store, err);
 }
 

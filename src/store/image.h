@@ -41,7 +41,7 @@ int image_add_repo_digest(Store *store, const char *repository_digest, const Dig
 
 /*
  * Finds an image by what a user types: a reference in any form (familiar, with tag or digest), a full id ("sha256:…" or 64 digits) or a unique prefix of one.
- * Errors: NOT_FOUND ("no such image: x"), INVALID (ambiguous prefix, malformed). A name wins over an id prefix.
+ * Errors: NOT_FOUND ("No such image: x"), INVALID (ambiguous prefix, malformed). A name wins over an id prefix.
  */
 int image_find(Store *store, const char *name_or_id, Image **ret, Error *err);
 int image_get(Store *store, const Digest *id, Image **ret, Error *err);

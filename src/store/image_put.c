@@ -245,7 +245,7 @@ int image_tag(Store *store, const char *name, const Digest *id, Error *err)
         if (r < 0)
                 return -1;
         if (r == 0)
-                return error_set(err, ERROR_NOT_FOUND, "no such image: %s", digest_format(id, text));
+                return error_set(err, ERROR_NOT_FOUND, "No such image: %s", digest_format(id, text));
         r = insert_name(store->db, name, id, clock_now(), err);
         if (r < 0 || db_commit(&tx, err) < 0)
                 return -1;

@@ -85,7 +85,7 @@ def one(bench, root, command, fault, keeps, makes, loses):
     if done.returncode == 0:
         assert makes <= names and not loses & names, f"{where}\nsaid it succeeded, and did not: {names}"
     again = bench.run(root, *command)
-    if not (loses and again.returncode == 1 and "no such image" in again.stderr):  # the faulted run may have got that far
+    if not (loses and again.returncode == 1 and "No such image" in again.stderr):  # the faulted run may have got that far
         assert again.returncode == 0, f"{where}\nagain: exit {again.returncode}\n{again.stderr}"
     bench.sound(root, f"{where}\nafter running it again")
     names = bench.names(root)

@@ -48,6 +48,9 @@ static void sizes_are_shown_as_in_docker(void **state)
 
                 assert_string_equal(text, table[i].text);
         }
+        _cleanup_free_ char *exact = str_from_size_exact(1982464);
+
+        assert_string_equal(exact, "1.982MB");
         for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
                 assert_int_equal(str_to_size(sizes[i].text, &n), 0);
                 assert_true(n == sizes[i].size);
