@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "dockerfile/chmod.h"
 #include "dockerfile/expose.h"
+#include "dockerfile/git_url.h"
 #include "dockerfile/instruction_private.h"
 #include "dockerfile/limits.h"
 
@@ -150,18 +151,14 @@ static int expand_files(Expanding *e)
         return r;
 }
 
+/* One that names a repository in a wrong way is one too: what is wrong is said when it is used. */
 bool source_is_git(const char *source)
 {
-        static const char *const prefixes[] = { "git://", "git@", "ssh://", "github.com/" };
-        _cleanup_free_ char *path = NULL;
+        _cleanup_git_url_ GitUrl url = { 0 };
+        _cleanup_error_ Error ignored = ERROR_INIT;
 
-        for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
-                if (str_starts(source, prefixes[i]))
-                        return true;
-        if (!str_starts(source, "http://") && !str_starts(source, "https://"))
-                return false;
-        path = xstrndup(source, strcspn(source, "#?"));
-        return str_ends(path, ".git") || str_ends(path, ".git/");
+        /* Only a build context can be written so; for ADD and COPY it is a path. */
+        return !str_starts(source, "github.com/") && git_url_parse(source, &url, &ignored) != 0;
 }
 
 bool source_is_url(const char *source)
@@ -191,8 +188,7 @@ static int expand_copy(Expanding *e)
                         return refuse(e, e->in->pos, "checksum requires HTTP(S) or Git sources");
         }
         for (size_t i = 0; e->in->kind == INSTRUCTION_COPY && i < copy->n_sources; i++) {
-                /* "github.com/…" may be a directory of that name. */
-                if (source_is_git(copy->sources[i].text) && !str_starts(copy->sources[i].text, "github.com/"))
+                if (source_is_git(copy->sources[i].text))
                         return refuse(e, copy->sources[i].pos, "source can't be a git ref for COPY");
                 if (source_is_url(copy->sources[i].text))
                         return refuse(e, copy->sources[i].pos, "source can't be a URL for COPY");

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "dockerfile/chmod.h"
+#include "dockerfile/git_url.h"
 #include "dockerfile/ignore.h"
 #include "dockerfile/lint.h"
 
@@ -351,12 +352,78 @@ static void test_chmod(void **state)
         golden_close(&golden, 40);
 }
 
+static char *describe_git_url(const char *text)
+{
+        static const char *const tristate[] = { "", "no", "yes" };
+        _cleanup_git_url_ GitUrl url = { 0 };
+        _cleanup_error_ Error err = ERROR_INIT;
+        int r = git_url_parse(text, &url, &err);
+        Buf out = BUF_INIT(BUF_MAX_DEFAULT);
+
+        if (r <= 0)
+                return r < 0 ? xasprintf("error: %s", error_message(&err)) : xstrdup("no");
+        buf_puts(&out, url.remote);
+        if (url.ref)
+                buf_putf(&out, " ref=%s", url.ref);
+        if (url.sub_dir)
+                buf_putf(&out, " dir=%s", url.sub_dir);
+        if (url.checksum)
+                buf_putf(&out, " checksum=%s", url.checksum);
+        if (url.keep_git_dir)
+                buf_putf(&out, " keep=%s", tristate[url.keep_git_dir]);
+        if (url.submodules)
+                buf_putf(&out, " submodules=%s", tristate[url.submodules]);
+        buf_putf(&out, "%s%s%s%s", url.mtime_checkout ? " mtime=checkout" : "", url.fetch_by_commit ? " fetch-by-commit" : "", url.ssh ? " ssh" : "",
+                 url.implicit ? " implicit" : "");
+        return buf_detach(&out);
+}
+
+static void test_git_url(void **state)
+{
+        Golden golden = golden_open("git_url.txt");
+        char *at = golden.text, *fields[4];
+
+        while (next_row(&at, fields) == 2) {
+                _cleanup_free_ char *actual = describe_git_url(fields[0]);
+
+                check(&golden, fields[0], fields[0], fields[1], actual);
+        }
+        golden_close(&golden, 80);
+}
+
+/* Passwords stay out of everything that is shown; the identifier is what source policies are written for. */
+static void test_git_url_shown(void **state)
+{
+        static const struct {
+                const char *text, *shown, *identifier;
+        } cases[] = {
+                { "https://u:secret@h.example/a/b.git#v1:d", "https://h.example/a/b.git", "git://h.example/a/b.git#v1:d" },
+                { "https://token@h.example/b.git", "https://h.example/b.git", "git://h.example/b.git" },
+                { "ssh://git@h.example:22/b.git#:d", "ssh://git@h.example:22/b.git", "git://h.example:22/b.git#:d" },
+                { "ssh://git:secret@h.example/b.git", "ssh://h.example/b.git", "git://h.example/b.git" },
+                { "git@h.example:a/b.git", "git@h.example:a/b.git", "git://h.example/a/b.git" },
+                { "github.com/moby/buildkit", "https://github.com/moby/buildkit", "git://github.com/moby/buildkit" },
+        };
+
+        for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+                _cleanup_git_url_ GitUrl url = { 0 };
+                _cleanup_error_ Error err = ERROR_INIT;
+                _cleanup_free_ char *shown = NULL, *identifier = NULL;
+
+                assert_int_equal(git_url_parse(cases[i].text, &url, &err), 1);
+                shown = git_url_shown(&url);
+                identifier = git_url_identifier(&url);
+                assert_string_equal(shown, cases[i].shown);
+                assert_string_equal(identifier, cases[i].identifier);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_parse),  cmocka_unit_test(test_errors),      cmocka_unit_test(test_lint),
-                cmocka_unit_test(test_expand), cmocka_unit_test(test_words),       cmocka_unit_test(test_ignore),
-                cmocka_unit_test(test_glob),   cmocka_unit_test(test_ignore_file), cmocka_unit_test(test_chmod),
+                cmocka_unit_test(test_parse), cmocka_unit_test(test_errors),  cmocka_unit_test(test_lint),          cmocka_unit_test(test_expand),
+                cmocka_unit_test(test_words), cmocka_unit_test(test_ignore),  cmocka_unit_test(test_glob),          cmocka_unit_test(test_ignore_file),
+                cmocka_unit_test(test_chmod), cmocka_unit_test(test_git_url), cmocka_unit_test(test_git_url_shown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
