@@ -47,6 +47,8 @@ static int run_exec(Cli *cli, const void *data, const StrList *args, Error *err)
         int status = 0, r;
         Store *store;
 
+        if (flags->detach_keys && detach_keys_check(flags->detach_keys, err) < 0)
+                return -1;
         if (flags->tty && flags->interactive && !flags->detach && !isatty(STDIN_FILENO))
                 return error_set(err, ERROR_INVALID, "the input device is not a TTY");
         if (cli_store(cli, &store, err) < 0)
@@ -65,6 +67,17 @@ static int run_exec(Cli *cli, const void *data, const StrList *args, Error *err)
                 r = container_exec(store, args->items[0], &exec, &status, err);
         strlist_done(&exec.args);
         strlist_done(&exec.env);
+        if (r > 0) { /* docker's exec ends with 1 then */
+                cli_note(cli, "read escape sequence");
+                return 1;
+        }
+        if (r < 0 && err->status && !flags->detach) {
+                status = err->status;
+                if (err->code == ERROR_NOT_FOUND || flags->tty) /* otherwise the runtime has said it on the same standard error */
+                        cli_report(cli, err);
+                error_done(err);
+                return status;
+        }
         return r < 0 ? -1 : status;
 }
 

@@ -14,8 +14,11 @@
 #include "cli/context.h"
 #include "cli/run_options.h"
 #include "cli/terminal.h"
+#include "oci/reference.h"
+#include "store/image.h"
 
-#define EXIT_MICA 125 /* mica's own failure, not the program's */
+#define EXIT_MICA 125                   /* mica's own failure, not the program's */
+#define DETACHED "read escape sequence" /* docker's words */
 
 /* --- creating --- */
 
@@ -30,10 +33,35 @@ static int write_cidfile(const char *path, const char *id, Error *err)
         return r < 0 ? error_errno(err, r, "cannot write the container ID to '%s'", path) : 0;
 }
 
-static void warn_about_ports(Cli *cli, const RunFlags *flags)
+/* What the user can do about an image that is not there. */
+static int explain_missing_image(Store *store, const char *name, Error *err)
 {
-        if (flags->publish.n_items || flags->publish_all)
-                cli_note(cli, "WARNING: Published ports are discarded when using host network mode");
+        _cleanup_error_ Error ignored = ERROR_INIT;
+        _cleanup_strlist_ StrList names = { 0 };
+        const char *near = NULL;
+        Image **images;
+        size_t n;
+
+        if (image_list(store, &images, &n, &ignored) == 0) {
+                for (size_t i = 0; i < n; i++) {
+                        for (size_t k = 0; k < images[i]->names.n_items; k++) {
+                                _cleanup_reference_ Reference reference = { 0 };
+
+                                if (reference_parse(images[i]->names.items[k], &reference, &ignored) < 0)
+                                        continue;
+                                strlist_take(&names, reference_familiar(&reference));
+                                if (streq_ptr(reference.tag, "latest"))
+                                        strlist_take(&names, reference_familiar_name(&reference));
+                        }
+                }
+                image_list_free(images, n);
+                near = str_suggest(name, (const char *const *)names.items, names.n_items);
+        }
+        return error_set(
+                err, ERROR_NOT_FOUND,
+                "unable to find image '%s' locally%s%s%s. 'mica build -t %s DIR' builds it, 'mica load' reads it from an archive, 'mica import' makes it "
+                "from a root file system, 'mica bootstrap' from Debian packages; mica cannot pull yet",
+                name, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "", name);
 }
 
 static int create(Cli *cli, Store *store, const RunFlags *flags, const StrList *args, char **ret_id, ContainerSpec *spec, Error *err)
@@ -44,14 +72,10 @@ static int create(Cli *cli, Store *store, const RunFlags *flags, const StrList *
                 return error_set(err, ERROR_EXISTS, "container ID file found, make sure the other container isn't running or delete %s", flags->cidfile);
         if (run_flags_to_spec(flags, &cli->parsed->given, args, spec, err) < 0)
                 return -1;
-        if (container_create(store, spec, ret_id, &warnings, err) < 0) {
-                if (err->code == ERROR_NOT_FOUND && str_starts(error_message(err), "No such image"))
-                        error_wrap(err, "unable to find image '%s' locally", args->items[0]);
-                return -1;
-        }
+        if (container_create(store, spec, ret_id, &warnings, err) < 0)
+                return err->code == ERROR_NOT_FOUND && str_starts(error_message(err), "No such image") ? explain_missing_image(store, args->items[0], err) : -1;
         for (size_t i = 0; i < warnings.n_items; i++)
                 cli_note(cli, "WARNING: %s", warnings.items[i]);
-        warn_about_ports(cli, flags);
         return flags->cidfile ? write_cidfile(flags->cidfile, *ret_id, err) : 0;
 }
 
@@ -103,11 +127,11 @@ static void remove_failed(Store *store, const char *id)
         container_remove(store, id, &(RemoveOptions){ .force = true, .volumes = true }, &ignored);
 }
 
-/* Starts it, copies its streams until it ends, and returns its exit code. */
-static int start_and_attach(Cli *cli, Store *store, const char *id, const ContainerConfig *config, bool sig_proxy, const char *detach_keys, bool auto_remove)
+/* Starts it, copies its streams until it ends, and returns its exit code. *ret_started (may be NULL): whether a failure came after the start. */
+static int start_and_attach(Cli *cli, Store *store, const char *id, const ContainerConfig *config, bool sig_proxy, const char *detach_keys, bool *ret_started,
+                            Error *err)
 {
         _cleanup_(attachment_freep) Attachment *attachment = NULL;
-        _cleanup_error_ Error err = ERROR_INIT;
         StartOptions start = { .attach = true, .attach_stdin = config->attach_stdin && config->open_stdin };
         AttachIo io = ATTACH_IO_INIT;
         AttachEnd end;
@@ -125,15 +149,14 @@ static int start_and_attach(Cli *cli, Store *store, const char *id, const Contai
         io.proxy_signals = sig_proxy;
         io.detach_keys = detach_keys;
         fflush(cli->out);
-        if (container_start(store, id, &start, &attachment, &err) < 0) {
-                if (auto_remove)
-                        remove_failed(store, id);
-                return start_failed(cli, &err);
-        }
-        if (attachment_run(attachment, &io, &end, &status, &err) < 0) {
-                cli_report(cli, &err);
-                return EXIT_MICA;
-        }
+        if (container_start(store, id, &start, &attachment, err) < 0)
+                return -1;
+        if (ret_started)
+                *ret_started = true;
+        if (attachment_run(attachment, &io, &end, &status, err) < 0)
+                return -1;
+        if (end == ATTACH_DETACHED)
+                cli_note(cli, DETACHED);
         return end == ATTACH_DETACHED ? 0 : status;
 }
 
@@ -142,23 +165,27 @@ static int run_run(Cli *cli, const void *data, const StrList *args, Error *err)
         const RunFlags *flags = data;
         _cleanup_container_spec_ ContainerSpec spec = { 0 };
         _cleanup_free_ char *id = NULL;
+        bool started = false;
         Store *store;
+        int r;
 
         if (flags->detach && flags->attach.n_items)
                 return error_set(err, ERROR_INVALID, "conflicting options: cannot specify both --attach and --detach");
         if (!flags->detach && flags->tty && flags->interactive && !isatty(STDIN_FILENO))
                 return error_set(err, ERROR_INVALID, "the input device is not a TTY");
+        spec.started_at_once = true;
         if (cli_store(cli, &store, err) < 0 || create(cli, store, flags, args, &id, &spec, err) < 0)
                 return -1;
-        if (!flags->detach)
-                return start_and_attach(cli, store, id, &spec.config, flags->sig_proxy, flags->detach_keys, flags->rm);
-        if (container_start(store, id, NULL, NULL, err) < 0) {
-                if (flags->rm)
+        r = flags->detach ? container_start(store, id, NULL, NULL, err)
+                          : start_and_attach(cli, store, id, &spec.config, flags->sig_proxy, flags->detach_keys, &started, err);
+        if (r < 0) {
+                if (flags->rm && !started)
                         remove_failed(store, id);
                 return start_failed(cli, err);
         }
-        fprintf(cli->out, "%s\n", id);
-        return 0;
+        if (flags->detach)
+                fprintf(cli->out, "%s\n", id);
+        return r;
 }
 
 const Command command_run = {
@@ -220,12 +247,14 @@ static int run_start(Cli *cli, const void *data, const StrList *args, Error *err
 
         if (!flags->attach && !flags->interactive)
                 return cli_each_argument(cli, args, start_one, NULL);
+        if (flags->detach_keys && detach_keys_check(flags->detach_keys, err) < 0)
+                return -1;
         if (args->n_items > 1)
                 return error_set(err, ERROR_INVALID, "you cannot start and attach multiple containers at once");
         if (cli_store(cli, &store, err) < 0 || attach_config(store, args->items[0], &config, err) < 0)
                 return -1;
         config.attach_stdin = flags->interactive;
-        return start_and_attach(cli, store, args->items[0], &config, true, flags->detach_keys, false);
+        return start_and_attach(cli, store, args->items[0], &config, true, flags->detach_keys, NULL, err);
 }
 
 const Command command_start = {
@@ -264,7 +293,8 @@ static int run_attach(Cli *cli, const void *data, const StrList *args, Error *er
         int status;
         bool with_stdin;
 
-        if (cli_store(cli, &store, err) < 0 || attach_config(store, args->items[0], &config, err) < 0)
+        if ((flags->detach_keys && detach_keys_check(flags->detach_keys, err) < 0) || cli_store(cli, &store, err) < 0 ||
+            attach_config(store, args->items[0], &config, err) < 0)
                 return -1;
         with_stdin = config.open_stdin && !flags->no_stdin;
         if (config.tty && with_stdin && !isatty(STDIN_FILENO))
@@ -279,7 +309,9 @@ static int run_attach(Cli *cli, const void *data, const StrList *args, Error *er
         io.detach_keys = flags->detach_keys;
         if (attachment_run(attachment, &io, &end, &status, err) < 0)
                 return -1;
-        return end == ATTACH_DETACHED ? 0 : status;
+        if (end == ATTACH_DETACHED) /* docker's attach and exec end with 1 then, its run with 0 */
+                cli_note(cli, DETACHED);
+        return end == ATTACH_DETACHED ? 1 : status;
 }
 
 const Command command_attach = {

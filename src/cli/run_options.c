@@ -93,7 +93,8 @@ const Option run_shared_options[] = {
 
 /* --- environment and labels --- */
 
-static int add_env(StrList *env, const char *item, Error *err)
+/* `removes`: a "NAME" that we do not have is kept, and takes the variable away from the image or the container (docker's -e, but not its --env-file). */
+static int add_env(StrList *env, const char *item, bool removes, Error *err)
 {
         const char *equals = strchr(item, '='), *value;
 
@@ -110,6 +111,8 @@ static int add_env(StrList *env, const char *item, Error *err)
                 strlist_env_set(env, item, value);
         else
                 strlist_env_unset(env, item);
+        if (!value && removes)
+                strlist_add(env, item);
         return 0;
 }
 
@@ -145,7 +148,7 @@ static int env_line(void *user, const char *line, Error *err)
 
         if (strcspn(line, " \t") < name)
                 return error_set(err, ERROR_INVALID, "variable '%.*s' contains whitespaces", (int)name, line);
-        return add_env(user, line, err);
+        return add_env(user, line, false, err);
 }
 
 int env_from_options(const StrList *files, const StrList *items, StrList *env, Error *err)
@@ -154,7 +157,7 @@ int env_from_options(const StrList *files, const StrList *items, StrList *env, E
                 if (each_line(files->items[i], env_line, env, err) < 0)
                         return -1;
         for (size_t i = 0; i < items->n_items; i++)
-                if (add_env(env, items->items[i], err) < 0)
+                if (add_env(env, items->items[i], true, err) < 0)
                         return -1;
         return 0;
 }
@@ -180,65 +183,6 @@ static int set_labels(const RunFlags *flags, StringMap *labels, Error *err)
                         return -1;
         for (size_t i = 0; i < flags->labels.n_items; i++)
                 set_pair(labels, flags->labels.items[i]);
-        return 0;
-}
-
-/* --- ports --- */
-
-/* "80", "8080:80", "127.0.0.1:8080:80/udp" -> {"80/tcp":[{"HostIp":"","HostPort":"8080"}]} */
-static int add_port(JsonValue *bindings, StrList *exposed, const char *text, Error *err)
-{
-        _cleanup_free_ char *copy = xstrdup(text), *key = NULL;
-        char *slash = strchr(copy, '/'), *inside = strrchr(copy, ':'), *outside = NULL, *host = NULL;
-        const char *protocol = slash ? slash + 1 : "tcp";
-        JsonValue *list, *binding;
-        uint32_t port;
-
-        if (slash)
-                *slash = '\0';
-        if (inside) {
-                *inside++ = '\0';
-                outside = strrchr(copy, ':');
-                if (outside) {
-                        *outside++ = '\0';
-                        host = copy;
-                } else {
-                        outside = copy;
-                }
-        } else {
-                inside = copy;
-        }
-        if (str_to_u32(inside, &port) < 0 || port == 0 || port > 65535 || !(streq(protocol, "tcp") || streq(protocol, "udp") || streq(protocol, "sctp")))
-                return error_set(err, ERROR_INVALID, "invalid containerPort: %s", text);
-        if (outside && *outside && (str_to_u32(outside, &port) < 0 || port > 65535))
-                return error_set(err, ERROR_INVALID, "invalid hostPort: %s", outside);
-        key = xasprintf("%s/%s", inside, protocol);
-        if (!strlist_has(exposed, key))
-                strlist_add(exposed, key);
-        list = json_value_get(bindings, key);
-        if (!list) {
-                list = json_value_new_array();
-                json_value_set(bindings, key, list);
-        }
-        binding = json_value_new_object();
-        json_value_set_string(binding, "HostIp", host ? host : "");
-        json_value_set_string(binding, "HostPort", outside ? outside : "");
-        json_value_append(list, binding);
-        return 0;
-}
-
-static int set_ports(const RunFlags *flags, ContainerSpec *spec, Error *err)
-{
-        _cleanup_json_ JsonValue *bindings = json_value_new_object();
-
-        for (size_t i = 0; i < flags->expose.n_items; i++)
-                strlist_addf(&spec->config.exposed_ports, "%s%s", flags->expose.items[i], strchr(flags->expose.items[i], '/') ? "" : "/tcp");
-        for (size_t i = 0; i < flags->publish.n_items; i++)
-                if (add_port(bindings, &spec->config.exposed_ports, flags->publish.items[i], err) < 0)
-                        return -1;
-        if (json_value_size(bindings))
-                spec->host.port_bindings = json_value_text(bindings, JSON_WRITE_SORTED);
-        spec->host.publish_all_ports = flags->publish_all;
         return 0;
 }
 
@@ -327,7 +271,6 @@ static void set_host(const RunFlags *flags, HostConfig *host)
         strlist_copy(&host->dns, &flags->dns);
         strlist_copy(&host->dns_options, &flags->dns_options);
         strlist_copy(&host->dns_search, &flags->dns_search);
-        strlist_copy(&host->extra_hosts, &flags->add_hosts);
         strlist_copy(&host->group_add, &flags->group_add);
         host->ipc_mode = xstrdup_or_null(flags->ipc);
         host->pid_mode = xstrdup_or_null(flags->pid);
@@ -366,8 +309,13 @@ static int check(const RunFlags *flags, Error *err)
                 return error_set(err, ERROR_INVALID, "you should always set the memory limit when using memoryswap limit, see usage");
         if (flags->oom_score_adj < -1000 || flags->oom_score_adj > 1000)
                 return error_set(err, ERROR_INVALID, "invalid value %lld, range for oom score adj is [-1000, 1000]", (long long)flags->oom_score_adj);
-        if (!streq(flags->pull, "missing") && !streq(flags->pull, "never") && !streq(flags->pull, "always"))
+        if (streq(flags->pull, "always"))
+                return error_set(err, ERROR_UNSUPPORTED,
+                                 "--pull always asks a registry, which mica cannot do yet: leave it out, and the image in the store is used ('mica images')");
+        if (!streq(flags->pull, "missing") && !streq(flags->pull, "never"))
                 return error_set(err, ERROR_INVALID, "invalid pull option: '%s': must be one of \"always\", \"missing\" or \"never\"", flags->pull);
+        if (flags->detach_keys && detach_keys_check(flags->detach_keys, err) < 0)
+                return -1;
         return 0;
 }
 
@@ -395,11 +343,11 @@ int run_flags_to_spec(const RunFlags *flags, const StrList *given, const StrList
         }
         set_host(flags, &spec->host);
         if (env_from_options(&flags->env_files, &flags->env, &config->env, err) < 0 || set_labels(flags, &config->labels, err) < 0 ||
-            set_ports(flags, spec, err) < 0 || set_health(flags, spec, err) < 0 || set_attach(flags, config, err) < 0)
+            run_ports_to_spec(flags, spec, err) < 0 || set_health(flags, spec, err) < 0 || set_attach(flags, config, err) < 0)
                 return -1;
-        if (add_each(spec, &flags->volumes, container_spec_add_volume, err) < 0 || add_each(spec, &flags->mounts, container_spec_add_mount, err) < 0 ||
-            add_each(spec, &flags->tmpfs, container_spec_add_tmpfs, err) < 0 || add_each(spec, &flags->devices, container_spec_add_device, err) < 0 ||
-            add_each(spec, &flags->ulimits, container_spec_add_ulimit, err) < 0)
+        if (add_each(spec, &flags->add_hosts, container_spec_add_host, err) < 0 || add_each(spec, &flags->volumes, container_spec_add_volume, err) < 0 ||
+            add_each(spec, &flags->mounts, container_spec_add_mount, err) < 0 || add_each(spec, &flags->tmpfs, container_spec_add_tmpfs, err) < 0 ||
+            add_each(spec, &flags->devices, container_spec_add_device, err) < 0 || add_each(spec, &flags->ulimits, container_spec_add_ulimit, err) < 0)
                 return -1;
         return container_spec_set_restart(spec, flags->restart, err);
 }

@@ -34,5 +34,11 @@ extern const Option run_shared_options[];
  */
 int run_flags_to_spec(const RunFlags *flags, const StrList *given, const StrList *args, ContainerSpec *spec, Error *err);
 
-/* -e and --env-file: "NAME" alone takes the value from our environment, and is left out when it has none. Files first. */
+/* Its part for --publish, --publish-all and --expose. */
+int run_ports_to_spec(const RunFlags *flags, ContainerSpec *spec, Error *err);
+
+/*
+ * -e and --env-file: "NAME" alone takes the value from our environment. When it has none, -e keeps the bare name, which takes the variable away from what the
+ * image or the container has, and a line of a file is left out. Files first.
+ */
 int env_from_options(const StrList *files, const StrList *items, StrList *env, Error *err);

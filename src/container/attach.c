@@ -113,6 +113,13 @@ int detach_keys_parse(const char *text, uint8_t keys[16], Error *err)
         return n;
 }
 
+int detach_keys_check(const char *text, Error *err)
+{
+        uint8_t keys[16];
+
+        return detach_keys_parse(text, keys, err) < 0 ? -1 : 0;
+}
+
 /* --- copying --- */
 
 typedef struct Relay {

@@ -167,6 +167,8 @@ const JsonField container_state_fields[] = {
         { "Started", JSON_FIELD_INT, offsetof(ContainerState, started), 0 },
         { "Finished", JSON_FIELD_INT, offsetof(ContainerState, finished), 0 },
         { "RestartCount", JSON_FIELD_INT, offsetof(ContainerState, restart_count), 0 },
+        { "Starter", JSON_FIELD_INT, offsetof(ContainerState, starter), JSON_OMIT_EMPTY },
+        { "StarterStart", JSON_FIELD_INT, offsetof(ContainerState, starter_start), JSON_OMIT_EMPTY },
         JSON_FIELD_END,
 };
 
@@ -196,7 +198,8 @@ void container_spec_done(ContainerSpec *spec)
 
 /* How each mode readies the network is container_run_spec()'s switch on `network`. */
 const NetworkMode container_network_modes[] = {
-        { "host", "the host's network (the default until bridge networks exist)", RUN_NETWORK_HOST },
-        { "none", "no network but the loopback interface", RUN_NETWORK_NONE },
+        { "host", "the host's network (the default until bridge networks exist)", RUN_NETWORK_HOST,
+          "Published ports are discarded when using host network mode" },
+        { "none", "no network but the loopback interface", RUN_NETWORK_NONE, "Published ports are discarded when using no network" },
 };
 const size_t container_n_network_modes = ARRAY_LEN(container_network_modes);

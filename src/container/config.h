@@ -78,7 +78,7 @@ typedef struct HostConfig {
         char *container_id_file;
         HostLogConfig log_config;
         char *network_mode;  /* one of container_network_modes[]; NULL or "default": "host" until bridge networks exist */
-        char *port_bindings; /* JSON text, kept for later */
+        char *port_bindings; /* JSON text: {"80/tcp":[{"HostIp":"","HostPort":"8080"}]}. An error without a network_mode, until bridge networks exist */
         HostRestartPolicy restart_policy;
         bool auto_remove;
         StrList volumes_from;
@@ -114,7 +114,8 @@ typedef struct ContainerSpec {
         char *name; /* NULL: one is made up ("brave_turing") */
         ContainerConfig config;
         HostConfig host;
-        char *platform; /* "linux/amd64" or NULL */
+        char *platform;       /* "linux/amd64" or NULL */
+        bool started_at_once; /* by this process: with `auto_remove` the container goes when the process does, and its row is not waited for */
 } ContainerSpec;
 
 void container_spec_done(ContainerSpec *spec);
@@ -126,6 +127,8 @@ void container_spec_done(ContainerSpec *spec);
 int container_spec_add_volume(ContainerSpec *spec, const char *text, Error *err);
 /* --mount type=…,source=…,target=…,readonly,… */
 int container_spec_add_mount(ContainerSpec *spec, const char *text, Error *err);
+/* --add-host name:address, name=address, name:[v6 address], name:host-gateway: kept as "name:address". */
+int container_spec_add_host(ContainerSpec *spec, const char *text, Error *err);
 /* --tmpfs /path[:options] */
 int container_spec_add_tmpfs(ContainerSpec *spec, const char *text, Error *err);
 /* --device host[:container][:rwm] */
@@ -144,7 +147,8 @@ int signal_parse(const char *text, int *ret, Error *err);
 typedef struct NetworkMode {
         const char *name;
         const char *help;
-        int network; /* RunNetwork */
+        int network;               /* RunNetwork */
+        const char *ports_warning; /* what whoever publishes ports with it is told; NULL: they are published */
 } NetworkMode;
 extern const NetworkMode container_network_modes[];
 extern const size_t container_n_network_modes;

@@ -62,6 +62,9 @@ typedef struct AttachIo {
 
 #define ATTACH_IO_INIT ((AttachIo){ .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1 })
 
+/* Whether detach keys are well-formed. INVALID in docker's words. */
+int detach_keys_check(const char *text, Error *err);
+
 typedef enum AttachEnd { ATTACH_EXITED, ATTACH_DETACHED } AttachEnd;
 
 /*
@@ -88,7 +91,7 @@ int container_wait(Store *store, const char *container, WaitCondition condition,
 
 typedef struct ExecOptions {
         StrList args;
-        StrList env;                /* added to the container's */
+        StrList env;                /* changes to the container's: "NAME=value"; "NAME" alone takes one away */
         const char *user, *workdir; /* NULL: the container's */
         bool tty, privileged, detach;
         bool with_stdin;
@@ -97,8 +100,9 @@ typedef struct ExecOptions {
 } ExecOptions;
 
 /*
- * Runs one more process in a running container, to its end unless `detach`. *ret_status is its exit code, or 126/127 (with a message on io.stderr_fd, as docker
- * prints it) when it could not be executed. CONFLICT when the container does not run or is paused.
+ * Runs one more process in a running container, to its end unless `detach`. *ret_status is its exit code. Returns 1 when the user detached from it. Errors:
+ * EXIT with err->status 126 or 127 when it could not be executed (without a terminal the runtime has said so on io.stderr_fd, too); err->status is 126 as well
+ * when its user is not known; CONFLICT when the container does not run or is paused.
  */
 int container_exec(Store *store, const char *container, const ExecOptions *options, int *ret_status, Error *err);
 

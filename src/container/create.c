@@ -1,5 +1,6 @@
 /* From an image's config and the user's wishes to a container's record, as moby's daemon/create.go and runconfig merge them. */
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -94,12 +95,22 @@ static const NetworkMode *find_network(const char *name)
         return NULL;
 }
 
+static bool publishes(const HostConfig *host)
+{
+        return host->publish_all_ports || (!str_empty(host->port_bindings) && !streq(host->port_bindings, "{}"));
+}
+
 static int check_host(HostConfig *host, Error *err)
 {
         const NetworkMode *network = find_network(host->network_mode);
 
         if (!network)
-                return error_set(err, ERROR_UNSUPPORTED, "network '%s' is not known: --network host and --network none are", host->network_mode);
+                return error_set(err, ERROR_UNSUPPORTED, "network '%s' is not known: bridge networks are not there yet, --network host and --network none are",
+                                 host->network_mode);
+        if ((str_empty(host->network_mode) || streq(host->network_mode, "default")) && publishes(host))
+                return error_set(err, ERROR_UNSUPPORTED,
+                                 "cannot publish ports: bridge networks are not there yet. With --network host the ports that the program listens on are the "
+                                 "host's own, and -p is not needed");
         replace(&host->network_mode, network->name);
         if (!str_empty(host->pid_mode) && !streq(host->pid_mode, "host") && !streq(host->pid_mode, "private"))
                 return error_set(err, ERROR_UNSUPPORTED, "--pid: invalid PID mode '%s'", host->pid_mode);
@@ -113,6 +124,9 @@ static int check_host(HostConfig *host, Error *err)
                 return error_set(err, ERROR_INVALID, "Minimum memoryswap limit should be larger than memory limit, see usage");
         if (host->memory_swap > 0 && host->memory == 0)
                 return error_set(err, ERROR_INVALID, "You should always set the Memory limit when using Memoryswap limit, see usage");
+        if (host->nano_cpus < 0 || host->nano_cpus > sysconf(_SC_NPROCESSORS_ONLN) * INT64_C(1000000000) || (host->nano_cpus && host->nano_cpus < 10000000))
+                return error_set(err, ERROR_INVALID, "Range of CPUs is from 0.01 to %ld.00, as there are only %ld CPUs available",
+                                 sysconf(_SC_NPROCESSORS_ONLN), sysconf(_SC_NPROCESSORS_ONLN));
         if (host->nano_cpus && (host->cpu_quota || host->cpu_period))
                 return error_set(err, ERROR_INVALID, "Conflicting options: Nano CPUs and CPU Period cannot both be set");
         if (host->auto_remove && !str_empty(host->restart_policy.name) && !streq(host->restart_policy.name, "no"))
@@ -154,7 +168,7 @@ static void set_process(ContainerData *data)
 static int put_record(Store *store, Container *container, const char *wanted_name, Error *err)
 {
         _cleanup_buf_ Buf config = BUF_INIT(BUF_MAX_DEFAULT), state = BUF_INIT(1 << 20);
-        ContainerRecord record = { .image = container->image, .created = container->created };
+        ContainerRecord record = { .image = container->image, .created = container->created, .transient = container->transient };
 
         if (json_object_text(container_data_fields, &container->data, JSON_WRITE_NO_HTML, &config, err) < 0 ||
             json_object_text(container_state_fields, &container->state, JSON_WRITE_NO_HTML, &state, err) < 0)
@@ -194,6 +208,9 @@ int container_create(Store *store, const ContainerSpec *spec, char **ret_id, Str
         container->image = image->id;
         container->created = clock_now();
         container->state.status = xstrdup("created");
+        container->transient = spec->started_at_once && data->host.auto_remove;
+        if (container->transient)
+                container_set_starter(container, getpid());
         data->platform = xstrdup(image->os ? image->os : "linux");
         for (size_t i = 0; i < image->n_diff_ids; i++) {
                 char digest[DIGEST_TEXT_SIZE];
@@ -226,8 +243,8 @@ int container_create(Store *store, const ContainerSpec *spec, char **ret_id, Str
                 container_dir_remove(store, container->id, &ignored);
                 return -1;
         }
-        if (warnings && data->host.publish_all_ports)
-                strlist_add(warnings, "Published ports are discarded when using host network mode");
+        if (warnings && publishes(&data->host) && find_network(data->host.network_mode)->ports_warning)
+                strlist_add(warnings, find_network(data->host.network_mode)->ports_warning);
         *ret_id = xstrdup(container->id);
         return 0;
 }

@@ -12,10 +12,12 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <termios.h>
+#include <time.h>
 
 #include "base/child.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/sys.h"
 #include "container/attach.h"
 #include "container/private.h"
 
@@ -32,8 +34,15 @@ static void follow_window(const ExecOptions *options, int master)
                 ioctl(master, TIOCSWINSZ, &window);
 }
 
-/* Copies between the user's terminal and the process's. 1 when the user detached. */
-static int relay_terminal(const ExecOptions *options, int master, Error *err)
+static bool has_ended(pid_t pid)
+{
+        siginfo_t info = { 0 };
+
+        return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
+}
+
+/* Copies between the user's terminal and the process's, until nobody has that open or the process has ended. 1 when the user detached. */
+static int relay_terminal(const ExecOptions *options, int master, pid_t pid, Error *err)
 {
         _cleanup_(terminal_mode_leavep) TerminalMode *mode = NULL;
         int in = options->with_stdin ? options->io.stdin_fd : -1, signals, n_keys, n_matched = 0, result = 0;
@@ -45,6 +54,7 @@ static int relay_terminal(const ExecOptions *options, int master, Error *err)
                 return -1;
         sigemptyset(&set);
         sigaddset(&set, SIGWINCH);
+        sigaddset(&set, SIGCHLD); /* what it started may keep the terminal open */
         sigprocmask(SIG_BLOCK, &set, &old);
         signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
         if (options->io.raw_terminal)
@@ -56,10 +66,12 @@ static int relay_terminal(const ExecOptions *options, int master, Error *err)
                 char data[16384];
                 ssize_t n;
 
-                if (poll(polls, ARRAY_LEN(polls), -1) < 0 && errno != EINTR)
+                if (poll(polls, ARRAY_LEN(polls), has_ended(pid) ? 0 : -1) < 0 && errno != EINTR)
                         break;
                 if (polls[2].revents && read(signals, &info, sizeof(info)) > 0)
                         follow_window(options, master);
+                if (!polls[0].revents && has_ended(pid))
+                        break;
                 if (polls[0].revents) {
                         n = read(master, data, sizeof(data));
                         if (n < 0 && errno == EINTR)
@@ -88,20 +100,42 @@ static int relay_terminal(const ExecOptions *options, int master, Error *err)
         return result;
 }
 
-static int make_spec(const Container *container, const ExecOptions *options, RunSpec *spec, Error *err)
+/* The terminal outlives us with the process, as it would with a daemon: somebody has to hold it and take what is written to it. */
+static int hold_terminal(int master, Error *err)
+{
+        pid_t pid = sys_fault(SYS_CALL_spawn) < 0 ? -1 : fork();
+        char data[4096];
+
+        if (pid < 0)
+                return error_errno(err, errno, "cannot keep the terminal open");
+        if (pid > 0)
+                return 0;
+        setsid();
+        for (int i = 0; i < 3; i++)
+                close(i);
+        while (read(master, data, sizeof(data)) > 0 || errno == EINTR)
+                errno = 0;
+        _exit(0);
+}
+
+/* `root`: where the container's root is reachable, which must live as long as the spec. */
+static int make_spec(const Container *container, const ExecOptions *options, const char *root, RunSpec *spec, Error *err)
 {
         const ContainerConfig *config = &container->data.config;
         const HostConfig *host = &container->data.host;
-        _cleanup_free_ char *root = xasprintf("/proc/%jd/root", (intmax_t)container->state.pid), *home = NULL;
+        _cleanup_free_ char *home = NULL;
         _cleanup_close_ int root_fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
         if (root_fd < 0)
                 return error_errno(err, errno, "cannot reach the root of container '%s'", container->name);
         if (options->args.n_items == 0)
                 return error_set(err, ERROR_INVALID, "No exec command specified");
+        spec->root = root;
         strlist_copy(&spec->args, &options->args);
-        if (container_resolve_user(root_fd, str_empty(options->user) ? config->user : options->user, &host->group_add, spec, &home, err) < 0)
+        if (container_resolve_user(root_fd, str_empty(options->user) ? config->user : options->user, &host->group_add, spec, &home, err) < 0) {
+                err->status = 126; /* docker: the process could not be executed */
                 return -1;
+        }
         strlist_copy(&spec->env, &config->env);
         if (!strlist_env_get(&spec->env, "HOSTNAME"))
                 strlist_env_set(&spec->env, "HOSTNAME", config->hostname);
@@ -113,6 +147,8 @@ static int make_spec(const Container *container, const ExecOptions *options, Run
 
                 if (name)
                         strlist_env_set(&spec->env, name, equals + 1);
+                else
+                        strlist_env_unset(&spec->env, options->env.items[i]);
         }
         if (!strlist_env_get(&spec->env, "HOME"))
                 strlist_env_set(&spec->env, "HOME", home);
@@ -137,11 +173,19 @@ static int wait_process(pid_t pid, int *ret_status)
         return 0;
 }
 
+/* The process that could not be executed is ours to reap; otherwise it would show up in the container as a zombie for as long as init likes. */
+static void reap_failed(void)
+{
+        for (int i = 0; i < 100 && waitpid(-1, NULL, WNOHANG) >= 0; i++)
+                nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+}
+
 int container_exec(Store *store, const char *name, const ExecOptions *options, int *ret_status, Error *err)
 {
         _cleanup_(container_freep) Container *container = NULL;
         _cleanup_(runtime_closep) Runtime *runtime = NULL;
         _cleanup_run_spec_ RunSpec spec = { 0 };
+        _cleanup_free_ char *root = NULL;
         _cleanup_close_ int master = -1;
         RuntimeOptions runtime_options = { 0 };
         RunLaunch launch = RUN_LAUNCH_INIT;
@@ -156,7 +200,8 @@ int container_exec(Store *store, const char *name, const ExecOptions *options, i
         if (!streq(container->state.status, "running"))
                 return error_set(err, ERROR_CONFLICT, "container %s is not running", container->id);
         runtime_options.name = container->data.host.runtime;
-        if (make_spec(container, options, &spec, err) < 0 || runtime_open(&runtime_options, &runtime, err) < 0)
+        root = xasprintf("/proc/%jd/root", (intmax_t)container->state.pid);
+        if (make_spec(container, options, root, &spec, err) < 0 || runtime_open(&runtime_options, &runtime, err) < 0)
                 return -1;
         if (!options->detach && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
                 return error_errno(err, errno, "cannot become a subreaper");
@@ -172,18 +217,18 @@ int container_exec(Store *store, const char *name, const ExecOptions *options, i
                 spec.terminal_columns = window.ws_col;
         }
         if (runtime_exec(runtime, &spec, &launch, &pid, err) < 0) {
-                if (err->code != ERROR_EXIT || options->detach || spec.terminal)
-                        return -1;
-                *ret_status = err->status; /* the runtime has told why on the standard error that the process would have had */
-                error_done(err);
-                return 0;
+                if (!options->detach)
+                        reap_failed();
+                return -1;
         }
         *ret_status = 0;
         if (options->detach)
-                return 0;
-        r = spec.terminal ? relay_terminal(options, master, err) : 0;
-        if (r != 0)
-                return r < 0 ? -1 : 0;
+                return spec.terminal ? hold_terminal(master, err) : 0;
+        r = spec.terminal ? relay_terminal(options, master, pid, err) : 0;
+        if (r < 0 || (r > 0 && hold_terminal(master, err) < 0))
+                return -1;
+        if (r > 0)
+                return 1;
         closep(&master);
         master = -1;
         r = wait_process(pid, ret_status);

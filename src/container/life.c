@@ -34,10 +34,12 @@ static int thaw(const Container *container, Error *err)
         return runtime_freeze(runtime, container->id, container->data.host.cgroup_parent, false, err);
 }
 
-static int stop_loaded(const Container *container, const char *signal_name, int timeout_s, Error *err)
+/* `keep`: it is going to be started again by this process, so that it is not removed. */
+static int stop_loaded(const Container *container, const char *signal_name, int timeout_s, bool keep, Error *err)
 {
         const ContainerConfig *config = &container->data.config;
         _cleanup_close_ int fd = -1;
+        uint8_t flags = keep ? STOPPING_KEEP : 0;
         int number = SIGTERM, r;
 
         if (str_empty(signal_name))
@@ -51,7 +53,7 @@ static int stop_loaded(const Container *container, const char *signal_name, int 
                 error_done(err);
                 return 0;
         }
-        frame_send(fd, FRAME_STOPPING, NULL, 0);
+        frame_send(fd, FRAME_STOPPING, &flags, 1);
         if (signal_process(container, number, err) < 0 || thaw(container, err) < 0)
                 return -1;
         r = monitor_wait(fd, timeout_s < 0 ? -1 : (int64_t)timeout_s * 1000, NULL, err);
@@ -72,7 +74,7 @@ int container_stop(Store *store, const char *name, const char *signal_name, int 
 
         if (container_load(store, name, &container, err) < 0)
                 return -1;
-        return container_is_active(container) ? stop_loaded(container, signal_name, timeout_s, err) : 0;
+        return container_is_active(container) ? stop_loaded(container, signal_name, timeout_s, false, err) : 0;
 }
 
 int container_kill(Store *store, const char *name, const char *signal_name, Error *err)
@@ -101,7 +103,13 @@ int container_kill(Store *store, const char *name, const char *signal_name, Erro
 
 int container_restart(Store *store, const char *name, const char *signal_name, int timeout_s, Error *err)
 {
-        return container_stop(store, name, signal_name, timeout_s, err) < 0 || container_start(store, name, NULL, NULL, err) < 0 ? -1 : 0;
+        _cleanup_(container_freep) Container *container = NULL;
+
+        if (container_load(store, name, &container, err) < 0)
+                return -1;
+        if (container_is_active(container) && stop_loaded(container, signal_name, timeout_s, true, err) < 0)
+                return -1;
+        return container_start(store, container->id, NULL, NULL, err) < 0 ? -1 : 0;
 }
 
 int container_pause(Store *store, const char *name, bool paused, Error *err)
@@ -216,7 +224,9 @@ int container_remove(Store *store, const char *name, const RemoveOptions *option
                         break;
                 nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
         }
-        if (lock < 0)
+        if (lock < 0 && err->code == ERROR_NOT_FOUND) /* without its directory nobody uses it */
+                error_done(err);
+        else if (lock < 0)
                 return lock == CONTAINER_LOCKED ? error_set(err, ERROR_CONFLICT, "container '%s' is in use by another process", container->name) : -1;
         return container_delete(store, container, options && options->volumes, err);
 }

@@ -60,6 +60,7 @@ typedef struct Monitor {
         Buf input; /* on its way to the process */
         pid_t pid;
         bool exited, stopping;
+        bool keep; /* not removed at its end: somebody is going to start it again */
         int status;
         Client clients[CLIENTS_MAX];
         size_t n_clients;
@@ -124,6 +125,14 @@ static bool clients_keep_up(const Monitor *monitor)
         return true;
 }
 
+static pid_t peer_of(int fd)
+{
+        struct ucred peer = { 0 };
+        socklen_t size = sizeof(peer);
+
+        return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ? 0 : peer.pid;
+}
+
 static void handle_frame(Monitor *monitor, Client *client, uint8_t type, const uint8_t *data, size_t size)
 {
         struct winsize window = { 0 };
@@ -154,6 +163,9 @@ static void handle_frame(Monitor *monitor, Client *client, uint8_t type, const u
                 break;
         case FRAME_STOPPING:
                 monitor->stopping = true;
+                monitor->keep = size >= 1 && (data[0] & STOPPING_KEEP);
+                if (monitor->keep)
+                        container_set_starter(monitor->container, peer_of(client->fd));
                 break;
         default:
                 break; /* a newer client's; nothing depends on it */
@@ -381,7 +393,7 @@ static int mount_root(Monitor *monitor, Error *err)
         Container *container = monitor->container;
         _cleanup_free_ char *upper = container_file(container, "upper"), *work = container_file(container, "work"),
                             *merged = container_file(container, "merged");
-        RootfsOptions options = { .upper = upper, .work = work, .durable = true, .merge = true, .target = merged };
+        RootfsOptions options = { .upper = upper, .work = work, .durable = !container->transient, .merge = true, .target = merged };
         size_t n = container->data.layers.n_items;
         _cleanup_free_ Digest *layers = NEW_ARRAY(Digest, n + 1);
         int r;
@@ -564,7 +576,7 @@ static void end(Monitor *monitor)
         container_set_status(container, "exited");
         log_writer_free(monitor->log);
         monitor->log = NULL;
-        if (container->data.host.auto_remove) {
+        if (container->data.host.auto_remove && !monitor->keep) {
                 unmount(monitor);
                 if (container_delete(monitor->store, container, true, &failure) < 0)
                         log_warning("cannot remove container '%s': %s", container->name, error_message(&failure));
@@ -596,5 +608,6 @@ _noreturn_ void monitor_main(const MonitorStart *start)
         report(monitor, NULL);
         keep_running(monitor);
         end(monitor);
+        store_close(monitor->store); /* nobody waits for it any more */
         _exit(0);
 }

@@ -48,6 +48,9 @@ typedef struct ContainerState {
         char *error;
         int64_t started, finished; /* Timestamp; 0: never */
         int64_t restart_count;
+        /* The process that is about to start a container that goes with its end (run --rm, restart): while it is created or exited, and this process is gone,
+         * so is the container. 0: nobody in particular */
+        int64_t starter, starter_start;
 } ContainerState;
 
 extern const JsonField container_state_fields[];
@@ -60,7 +63,8 @@ typedef struct Container {
         Timestamp created;
         ContainerData data;
         ContainerState state;
-        char *dir; /* containers/<id>, absolute */
+        bool transient; /* the record's: nothing waits for the disk because of it */
+        char *dir;      /* containers/<id>, absolute */
 } Container;
 
 void container_free(Container *container);
@@ -78,7 +82,8 @@ bool container_is_active(const Container *container); /* running, paused or rest
 /* <dir>/<name>. New string. */
 char *container_file(const Container *container, const char *name);
 
-/* The lock that a monitor holds for its life. Returns the descriptor with the lock, -1 (error), or -2 when somebody has it. */
+/* The lock that a monitor holds for its life. Returns the descriptor with the lock, -1 (error; NOT_FOUND: its directory is gone), or -2 when somebody has it.
+ */
 int container_lock(const Container *container, Error *err);
 #define CONTAINER_LOCKED (-2)
 
@@ -90,6 +95,9 @@ int container_size(Store *store, const Container *container, uint64_t *ret_rw, u
 
 /* Field 22 of /proc/<pid>/stat, or 0. */
 int64_t process_start_time(pid_t pid);
+
+/* This process as the starter, or nobody. */
+void container_set_starter(Container *container, pid_t pid);
 
 /* --- names and ids --- */
 char *container_make_name(unsigned attempt); /* new string */
@@ -149,13 +157,14 @@ typedef enum FrameType {
         FRAME_STDIN_END = 33, /* no data */
         FRAME_RESIZE = 34,    /* rows, columns: 2 bytes each, big endian */
         FRAME_SIGNAL = 36,    /* 1 byte: a signal for the container's process */
-        FRAME_STOPPING = 35,  /* the user wants it to stay stopped: no restart */
+        FRAME_STOPPING = 35,  /* the user wants it to stay stopped: no restart. Optional byte: STOPPING_KEEP */
 } FrameType;
 
 #define FRAME_HEADER_SIZE 8
 #define FRAME_SIZE_MAX 65536
 #define HELLO_OUTPUT 1
 #define HELLO_INPUT 2
+#define STOPPING_KEEP 1 /* it is not removed at its end: the sender is going to start it again */
 
 void frame_header(uint8_t *header, FrameType type, size_t size);
 int frame_send(int fd, FrameType type, const void *data, size_t size); /* blocking; 0 or -errno */

@@ -51,6 +51,7 @@ int container_from_record(Store *store, const ContainerRecord *record, Container
         container->name = xstrdup(record->name);
         container->image = record->image;
         container->created = record->created;
+        container->transient = record->transient;
         container->dir = xasprintf("%s/containers/%s", store_root(store), record->id);
         if (json_object_read(record->config, strlen(record->config), NULL, container_data_fields, &container->data, sizeof(container->data), err) < 0 ||
             json_object_read(record->state, strlen(record->state), NULL, container_state_fields, &container->state, sizeof(container->state), err) < 0)
@@ -91,10 +92,17 @@ int container_lock(const Container *container, Error *err)
         _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
         if (fd < 0)
-                return error_errno(err, errno, "cannot open '%s'", path);
+                return errno == ENOENT ? error_set(err, ERROR_NOT_FOUND, "the directory of container '%s' is missing", container->name)
+                                       : error_errno(err, errno, "cannot open '%s'", path);
         if (flock(fd, LOCK_EX | LOCK_NB) < 0)
                 return errno == EWOULDBLOCK ? CONTAINER_LOCKED : error_errno(err, errno, "cannot lock '%s'", path);
         return TAKE_FD(fd);
+}
+
+void container_set_starter(Container *container, pid_t pid)
+{
+        container->state.starter = pid;
+        container->state.starter_start = process_start_time(pid);
 }
 
 /* The monitor of an active container is gone: end what it kept and say so. The caller holds the lock. */
@@ -116,37 +124,55 @@ static int repair(Store *store, Container *container, Error *err)
         return container_save_state(store, container, err);
 }
 
+/* Who was going to start a container that goes with its end is gone. */
+static bool is_abandoned(const Container *container)
+{
+        const ContainerState *state = &container->state;
+
+        return container->data.host.auto_remove && state->starter > 0 && !container_is_active(container) &&
+               process_start_time((pid_t)state->starter) != state->starter_start;
+}
+
+/*
+ * With the lock of a container whose monitor or starter is gone: looks again, since it may have ended well meanwhile, and cleans up. Replaces *container; it is
+ * NULL when the container was one that goes with its end.
+ */
+static int settle(Store *store, Container **container, Error *err)
+{
+        _cleanup_(container_record_done) ContainerRecord again = { 0 };
+        _cleanup_free_ char *id = xstrdup((*container)->id);
+        bool ended;
+
+        container_free(TAKE_PTR(*container));
+        if (container_record_find(store, id, &again, err) < 0 || container_from_record(store, &again, container, err) < 0)
+                return -1;
+        ended = container_is_active(*container);
+        if (ended && repair(store, *container, err) < 0)
+                return error_wrap(err, "cannot clean up after container '%s', whose monitor was killed", (*container)->name);
+        if (!(*container)->data.host.auto_remove || (!ended && !is_abandoned(*container)))
+                return 0;
+        if (container_delete(store, *container, true, err) < 0)
+                return -1;
+        container_free(TAKE_PTR(*container));
+        return 0;
+}
+
 int container_load(Store *store, const char *name_or_id, Container **ret, Error *err)
 {
         _cleanup_(container_freep) Container *container = NULL;
         _cleanup_(container_record_done) ContainerRecord record = { 0 };
-        int fd;
 
         if (container_record_find(store, name_or_id, &record, err) < 0 || container_from_record(store, &record, &container, err) < 0)
                 return -1;
-        if (container_is_active(container)) {
-                _cleanup_error_ Error ignored = ERROR_INIT;
+        if (container_is_active(container) || is_abandoned(container)) {
+                _cleanup_error_ Error failure = ERROR_INIT;
+                _cleanup_close_ int lock = container_lock(container, &failure);
 
-                fd = container_lock(container, &ignored);
-                if (fd >= 0) {
-                        _cleanup_close_ int lock = fd;
-                        _cleanup_(container_record_done) ContainerRecord again = { 0 };
-
-                        /* The monitor may have ended well between our two looks */
-                        if (container_record_find(store, container->id, &again, err) < 0)
-                                return -1;
-                        container_free(container);
-                        container = NULL;
-                        if (container_from_record(store, &again, &container, err) < 0)
-                                return -1;
-                        if (container_is_active(container) && repair(store, container, err) < 0)
-                                return error_wrap(err, "cannot clean up after container '%s', whose monitor was killed", container->name);
-                        if (container->data.host.auto_remove && streq(container->state.status, "exited")) {
-                                if (container_delete(store, container, true, err) < 0)
-                                        return -1;
-                                return error_set(err, ERROR_NOT_FOUND, "No such container: %s", name_or_id);
-                        }
-                }
+                /* Without its directory nobody can keep it: a power cut brought back the row */
+                if ((lock >= 0 || (lock != CONTAINER_LOCKED && failure.code == ERROR_NOT_FOUND)) && settle(store, &container, err) < 0)
+                        return -1;
+                if (!container)
+                        return error_set(err, ERROR_NOT_FOUND, "No such container: %s", name_or_id);
         }
         *ret = TAKE_PTR(container);
         return 0;
@@ -154,7 +180,7 @@ int container_load(Store *store, const char *name_or_id, Container **ret, Error 
 
 int container_delete(Store *store, const Container *container, bool volumes, Error *err)
 {
-        if (container_record_remove(store, container->id, err) < 0 || container_dir_remove(store, container->id, err) < 0)
+        if (container_record_remove(store, container->id, container->transient, err) < 0 || container_dir_remove(store, container->id, err) < 0)
                 return -1;
         for (size_t i = 0; volumes && i < container->data.mounts.n_items; i++) {
                 const MountPoint *mount = &container->data.mounts.items[i];

@@ -28,7 +28,7 @@ int container_resolve_user(int root_fd, const char *user, const StrList *group_a
         read_user_file(root_fd, "etc/passwd", &passwd);
         read_user_file(root_fd, "etc/group", &group);
         if (ids_resolve(user ? user : "", passwd.data, passwd.size, group.data, group.size, &ids, err) < 0)
-                return error_wrap(err, "unable to find user %s", user ? user : "");
+                return -1;
         spec->uid = ids.uid;
         spec->gid = ids.gid;
         spec->groups = xreallocarray(NULL, ids.n_groups + (group_add ? group_add->n_items : 0) + 1, sizeof(*spec->groups));
@@ -37,7 +37,7 @@ int container_resolve_user(int root_fd, const char *user, const StrList *group_a
                 memcpy(spec->groups, ids.groups, ids.n_groups * sizeof(*ids.groups));
         for (size_t i = 0; group_add && i < group_add->n_items; i++)
                 if (ids_resolve_group(group_add->items[i], group.data, group.size, &spec->groups[spec->n_groups++], err) < 0)
-                        return error_wrap(err, "unable to find group %s", group_add->items[i]);
+                        return -1;
         if (ret_home)
                 *ret_home = xstrdup(ids.home ? ids.home : "/");
         return 0;
@@ -66,7 +66,7 @@ static void write_hosts(const Container *container, Buf *text)
         if (text->size > 0 && text->data[text->size - 1] != '\n')
                 buf_putc(text, '\n');
         for (size_t i = 0; i < host->extra_hosts.n_items; i++) {
-                const char *item = host->extra_hosts.items[i], *split = strpbrk(item, ":=");
+                const char *item = host->extra_hosts.items[i], *split = strchr(item, ':');
 
                 if (!split)
                         continue;

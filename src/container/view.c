@@ -94,7 +94,7 @@ static int open_stopped(View *view, ViewKind kind, Error *err)
 {
         _cleanup_free_ char *upper = container_file(view->container, "upper"), *work = container_file(view->container, "work");
         _cleanup_free_ char *merged = container_file(view->container, "merged");
-        RootfsOptions options = { .upper = upper, .work = work, .durable = true, .target = merged };
+        RootfsOptions options = { .upper = upper, .work = work, .durable = !view->container->transient, .target = merged };
         int r;
 
         if (lock_stopped(view, err) < 0)

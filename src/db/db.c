@@ -200,6 +200,13 @@ void db_close(Db *db)
         free(db);
 }
 
+void db_close_quickly(Db *db)
+{
+        if (db)
+                db->wal_pages = 0;
+        db_close(db);
+}
+
 void db_interrupt(Db *db)
 {
         sqlite3_interrupt(db->handle);

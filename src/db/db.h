@@ -51,6 +51,8 @@ typedef enum DbOpenFlags {
 int db_open(const char *path, const DbSchema *schema, unsigned flags, Db **ret, Error *err);
 void db_close(Db *db); /* NULL is fine */
 DEFINE_CLEANUP(Db *, db_close)
+/* The same without tidying up the WAL: for who opens it again at once. */
+void db_close_quickly(Db *db);
 
 /* Stops a running query of another thread: it fails with CANCELLED. Async-signal-safe. */
 void db_interrupt(Db *db);

@@ -94,11 +94,12 @@ static int receive_terminal(const Launch *launch, pid_t pid, int *ret_terminal, 
         }
 }
 
-static int run_runtime(Launch *launch, const RunLaunch *wish, bool terminal, pid_t *ret_pid, Error *err)
+static int run_runtime(Launch *launch, const RunLaunch *wish, const RunSpec *spec, pid_t *ret_pid, Error *err)
 {
         _cleanup_close_ int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC), master = -1;
         int fds[3] = { wish->stdin_fd, wish->stdout_fd, wish->stderr_fd };
         sigset_t all, old;
+        bool terminal = spec->terminal;
         int status, r = 0;
         pid_t pid;
 
@@ -131,7 +132,7 @@ static int run_runtime(Launch *launch, const RunLaunch *wish, bool terminal, pid
         if (WIFEXITED(status) && WEXITSTATUS(status) == 254)
                 return error_set(err, ERROR_NOT_FOUND, "cannot run '%s'", launch->runtime->program);
         if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-                return runtime_fail_from_log(launch->runtime->driver, launch->log_path, err);
+                return runtime_fail_from_log(launch->runtime->driver, launch->log_path, spec, err);
         if (read_pid_file(launch->pid_path, ret_pid, err) < 0)
                 return -1;
         if (terminal && wish->ret_terminal)
@@ -185,7 +186,7 @@ int runtime_launch(Runtime *runtime, const RunSpec *spec, const RunLaunch *wish,
         strlist_add(&launch.argv, "--bundle");
         strlist_add(&launch.argv, wish->bundle);
         strlist_add(&launch.argv, wish->id);
-        if (run_runtime(&launch, wish, spec->terminal, ret_pid, err) < 0) {
+        if (run_runtime(&launch, wish, spec, ret_pid, err) < 0) {
                 _cleanup_error_ Error ignored = ERROR_INIT;
 
                 runtime_remove(runtime, wish->id, spec->cgroup_parent, &ignored);
@@ -213,7 +214,7 @@ int runtime_exec(Runtime *runtime, const RunSpec *spec, const RunLaunch *wish, p
                 strlist_add(&launch.argv, "--process");
                 strlist_add(&launch.argv, path);
                 strlist_add(&launch.argv, wish->id);
-                r = run_runtime(&launch, wish, spec->terminal, ret_pid, err);
+                r = run_runtime(&launch, wish, spec, ret_pid, err);
         }
         sys_unlinkat(AT_FDCWD, path, 0);
         return r;
@@ -228,11 +229,17 @@ bool runtime_oom_killed(Runtime *runtime, const char *id, const char *cgroup_par
 
 int runtime_remove(Runtime *runtime, const char *id, const char *cgroup_parent, Error *err)
 {
-        _cleanup_free_ char *path = cgroup_path(cgroup_parent, id), *state = xasprintf("%s/%s", runtime->run_dir, id);
-        int r = cgroup_remove(runtime->cgroups, path, err), s = tree_remove(AT_FDCWD, state);
+        _cleanup_free_ char *path = cgroup_path(cgroup_parent, id);
+        int r = cgroup_remove(runtime->cgroups, path, err);
 
-        if (r == 0 && s < 0)
-                return error_errno(err, s, "cannot remove '%s'", state);
+        /* It may have been started with another runtime than the one of today */
+        for (size_t i = 0; runtime_driver_at(i); i++) {
+                _cleanup_free_ char *state = xasprintf("%s/%s/%s", runtime->state_dir, runtime_driver_at(i)->name, id);
+                int s = tree_remove(AT_FDCWD, state);
+
+                if (r == 0 && s < 0)
+                        r = error_errno(err, s, "cannot remove '%s'", state);
+        }
         return r;
 }
 

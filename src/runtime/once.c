@@ -8,7 +8,8 @@
  * first process: so nothing that a step started outlives the caller, however that ends. It has a mount namespace of its own with the /proc of its pid
  * namespace, which the runtime needs. The warden is forked from a process that may have threads, and makes only system calls.
  *
- * What a killed caller leaves, directories of cgroups and of the bundle, is swept by the next one: each bundle directory is locked by its owner.
+ * What a killed caller leaves, directories of cgroups and of the bundle, is swept by the next one: each bundle directory is locked by its owner. The same sweep
+ * takes what could not be removed in time.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -186,6 +187,26 @@ static void await_warden(int bundle_fd)
         }
 }
 
+/* Takes away everything of one run. The bundle's directory goes last, and stays when something else could not go: it is what tells the next sweeper. */
+static int remove_traces(Runtime *runtime, const char *parent, const char *cgroup_parent, const char *id, Error *err)
+{
+        _cleanup_free_ char *directory = xasprintf("%s/%s", parent, id);
+        int r;
+
+        if (runtime_remove(runtime, id, cgroup_parent, err) < 0)
+                return -1;
+        r = tree_remove(AT_FDCWD, directory);
+        return r < 0 ? error_errno(err, r, "cannot remove '%s'", directory) : 0;
+}
+
+/* The cgroup's parent, which the owner has written down when it is not the top. New string, or NULL. */
+static char *read_cgroup_parent(int bundle_fd)
+{
+        _cleanup_buf_ Buf text = BUF_INIT(4096);
+
+        return file_read(bundle_fd, "cgroup-parent", &text) < 0 ? NULL : xstrdup(buf_str(&text));
+}
+
 /*
  * Removes what owners that are gone have left. An owner holds the lock of its directory; while it makes the directory and has no lock yet, it holds the
  * parent's, shared, which keeps sweepers out.
@@ -201,21 +222,19 @@ static void sweep(Runtime *runtime, const char *parent)
         }
         while (dir && (entry = readdir(dir))) {
                 _cleanup_close_ int fd = -1;
-                _cleanup_free_ char *cgroup = NULL, *state = NULL;
-                _cleanup_error_ Error ignored = ERROR_INIT;
+                _cleanup_free_ char *cgroup_parent = NULL;
+                _cleanup_error_ Error failure = ERROR_INIT;
 
-                if (entry->d_name[0] == '.')
+                if (streq(entry->d_name, ".") || streq(entry->d_name, ".."))
                         continue;
                 fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
                 if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
                         continue;
                 log_debug("removing what a killed process left of '%s'", entry->d_name);
                 await_warden(fd);
-                cgroup = cgroup_path(NULL, entry->d_name);
-                cgroup_remove(runtime->cgroups, cgroup, &ignored);
-                state = xasprintf("%s/%s", runtime->run_dir, entry->d_name);
-                tree_remove(AT_FDCWD, state);
-                tree_remove(dirfd(dir), entry->d_name);
+                cgroup_parent = read_cgroup_parent(fd);
+                if (remove_traces(runtime, parent, cgroup_parent, entry->d_name, &failure) < 0)
+                        log_debug("%s", error_message(&failure));
         }
         if (dir)
                 closedir(dir);
@@ -224,7 +243,7 @@ static void sweep(Runtime *runtime, const char *parent)
 static int make_bundle(Once *once, const RunSpec *spec, Error *err)
 {
         static atomic_flag swept = ATOMIC_FLAG_INIT;
-        _cleanup_free_ char *parent = xasprintf("%s/once", once->runtime->state_dir), *hidden = NULL;
+        _cleanup_free_ char *parent = xasprintf("%s/once", once->runtime->state_dir);
         _cleanup_buf_ Buf config = BUF_INIT(BUF_MAX_DEFAULT);
         _cleanup_close_ int parent_fd = -1;
         char id[RANDOM_ID_SIZE];
@@ -245,30 +264,24 @@ static int make_bundle(Once *once, const RunSpec *spec, Error *err)
         once->pid_path = xasprintf("%s/pid", once->dir);
         if (runtime_config(once->runtime, spec, once->id, &config, err) < 0)
                 return -1;
-        /* Locked before it has the name that others sweep */
-        hidden = xasprintf("%s/.%s", parent, once->id);
-        if (sys_mkdirat(AT_FDCWD, hidden, 0700) < 0)
-                return error_errno(err, errno, "cannot make '%s'", hidden);
-        once->dir_fd = open(hidden, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (once->dir_fd < 0 || flock(once->dir_fd, LOCK_EX | LOCK_NB) < 0 || sys_renameat(AT_FDCWD, hidden, AT_FDCWD, once->dir) < 0)
+        if (sys_mkdirat(AT_FDCWD, once->dir, 0700) < 0)
+                return error_errno(err, errno, "cannot make '%s'", once->dir);
+        once->dir_fd = open(once->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (once->dir_fd < 0 || flock(once->dir_fd, LOCK_EX | LOCK_NB) < 0)
                 return error_errno(err, errno, "cannot lock '%s'", once->dir);
         r = file_write_atomic(once->dir_fd, "config.json", config.data, config.size, 0600, false);
+        if (r >= 0 && spec->cgroup_parent)
+                r = file_write_atomic(once->dir_fd, "cgroup-parent", spec->cgroup_parent, strlen(spec->cgroup_parent), 0600, false);
         return r < 0 ? error_errno(err, r, "cannot write '%s/config.json'", once->dir) : 0;
 }
 
 static void remove_bundle(Once *once, const RunSpec *spec)
 {
-        _cleanup_free_ char *cgroup = NULL, *state = NULL;
+        _cleanup_free_ char *parent = xasprintf("%s/once", once->runtime->state_dir);
         _cleanup_error_ Error failure = ERROR_INIT;
 
-        if (!once->dir)
-                return;
-        cgroup = cgroup_path(spec->cgroup_parent, once->id);
-        if (cgroup_remove(once->runtime->cgroups, cgroup, &failure) < 0)
-                log_warning("%s", error_message(&failure));
-        state = xasprintf("%s/%s", once->runtime->run_dir, once->id);
-        tree_remove(AT_FDCWD, state);
-        tree_remove(AT_FDCWD, once->dir);
+        if (once->dir && remove_traces(once->runtime, parent, spec->cgroup_parent, once->id, &failure) < 0)
+                log_warning("%s; the next build tries again", error_message(&failure));
 }
 
 /* For whoever sweeps after us. */
@@ -384,7 +397,7 @@ static int follow(Once *once, Pump *pump, int cancel_fd, Report *ret_last, Error
         return 0;
 }
 
-static int judge(const Once *once, const Report *last, RunResult *ret, Error *err)
+static int judge(const Once *once, const RunSpec *spec, const Report *last, RunResult *ret, Error *err)
 {
         switch ((ReportKind)last->kind) {
         case REPORT_ENDED:
@@ -393,7 +406,7 @@ static int judge(const Once *once, const Report *last, RunResult *ret, Error *er
         case REPORT_REFUSED:
                 if (last->value == 254)
                         return error_set(err, ERROR_NOT_FOUND, "cannot run '%s'", once->runtime->program);
-                return runtime_fail_from_log(once->runtime->driver, once->log_path, err);
+                return runtime_fail_from_log(once->runtime->driver, once->log_path, spec, err);
         case REPORT_FAILED:
         case REPORT_NO_PROC:
         case REPORT_STARTED:
@@ -477,7 +490,7 @@ static int run_bundle(Once *once, const RunSpec *spec, const RunIo *io, RunResul
                 if (run_attempt(once, spec, io, null_fd, &last, err) < 0)
                         return -1;
         }
-        if (judge(once, &last, result, err) < 0)
+        if (judge(once, spec, &last, result, err) < 0)
                 return -1;
         if (result->status == 128 + SIGKILL || spec->resources.memory) {
                 _cleanup_free_ char *cgroup = cgroup_path(spec->cgroup_parent, once->id);

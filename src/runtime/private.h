@@ -18,6 +18,9 @@ typedef struct RuntimeDriver {
         const char *without_cgroups; /* global option that makes it leave cgroups alone, or NULL: it finds out by itself */
 } RuntimeDriver;
 
+/* The table, in order of preference; NULL behind its end. */
+const RuntimeDriver *runtime_driver_at(size_t i);
+
 struct Runtime {
         const RuntimeDriver *driver;
         char *program;   /* absolute path */
@@ -30,11 +33,12 @@ struct Runtime {
 /* process.json of one more process: the file that `exec --process` takes. Appends to `buf`. */
 int runtime_process_config(Runtime *runtime, const RunSpec *spec, Buf *buf, Error *err);
 
-/* What a runtime said when it failed, as an error in docker's words: EXIT with 126 or 127, or IO. `text` is its log or standard error. Returns -1. */
-int runtime_fail(const RuntimeDriver *driver, const char *text, Error *err);
+/* What a runtime said when it failed, as an error in docker's words: EXIT with 126 or 127, INVALID, or IO. `text` is its log; of `spec` the program, the
+ * working directory and the root count. Returns -1. */
+int runtime_fail(const RuntimeDriver *driver, const char *text, const RunSpec *spec, Error *err);
 
 /* The same from a log file. */
-int runtime_fail_from_log(const RuntimeDriver *driver, const char *log_path, Error *err);
+int runtime_fail_from_log(const RuntimeDriver *driver, const char *log_path, const RunSpec *spec, Error *err);
 
 /* Path of our init program, or NULL: MICA_INIT, beside mica, in its libexec directory, or another small init that is installed. New string. */
 char *runtime_find_init(void);

@@ -16,6 +16,11 @@ static const RuntimeDriver drivers[] = {
         { .name = "runc" },
 };
 
+const RuntimeDriver *runtime_driver_at(size_t i)
+{
+        return i < ARRAY_LEN(drivers) ? &drivers[i] : NULL;
+}
+
 /* Looks `name` up in PATH. New string, or NULL. */
 static char *find_program(const char *name)
 {
@@ -152,62 +157,4 @@ char *runtime_find_init(void)
                 if (access(others[i], X_OK) == 0)
                         return xstrdup(others[i]);
         return NULL;
-}
-
-/* --- what went wrong --- */
-
-/* The runtimes' words for a program that cannot be run, and docker's exit code and words for it. `%s` of `text` is what stands between `before` and `after`. */
-static const struct Complaint {
-        const char *before, *after; /* after NULL: up to the end */
-        int status;
-        const char *text;
-} complaints[] = {
-        { "executable file `", "` not found", 127, "exec: \"%s\": executable file not found in $PATH" },          /* crun */
-        { "exec: \"", "\": executable file not found", 127, "exec: \"%s\": executable file not found in $PATH" }, /* runc */
-        { "open executable: ", NULL, 126, "exec: permission denied" },                                            /* crun, does not name it */
-        { "exec: \"", "\": permission denied", 126, "exec: \"%s\": permission denied" },
-        { "exec: \"", "\": is a directory", 126, "exec: \"%s\": is a directory" },
-        { "exec: \"", "\": stat ", 127, "exec: \"%s\": no such file or directory" },
-        { "chdir `", "`: Not a directory", 127, "cannot enter the working directory \"%s\": not a directory" },
-        { "mkdir ", ": not a directory", 127, "cannot enter the working directory \"%s\": not a directory" },
-        { "chdir to cwd (\"", "\")", 126, "cannot enter the working directory \"%s\": permission denied" },
-        { "chdir `", "`: Permission denied", 126, "cannot enter the working directory \"%s\": permission denied" },
-};
-
-int runtime_fail(const RuntimeDriver *driver, const char *text, Error *err)
-{
-        _cleanup_free_ char *trimmed = str_trim(text), *line = NULL;
-        const char *last = strrchr(trimmed, '\n');
-
-        line = str_printable(last ? last + 1 : trimmed, strlen(last ? last + 1 : trimmed));
-        for (size_t i = 0; i < ARRAY_LEN(complaints); i++) {
-                const char *start = strstr(line, complaints[i].before), *end;
-                _cleanup_free_ char *unescaped = NULL, *name = NULL, *message = NULL;
-
-                if (!start) {
-                        unescaped = str_replace(line, "\\\"", "\""); /* runc's log quotes its message */
-                        start = strstr(unescaped, complaints[i].before);
-                        if (!start)
-                                continue;
-                }
-                start += strlen(complaints[i].before);
-                end = complaints[i].after ? strstr(start, complaints[i].after) : start + strlen(start);
-                if (!end)
-                        continue;
-                name = xstrndup(start, (size_t)(end - start));
-                message = str_replace(complaints[i].text, "%s", name);
-                error_set(err, ERROR_EXIT, "%s", message);
-                err->status = complaints[i].status;
-                return -1;
-        }
-        return error_set(err, ERROR_IO, "%s: %s", driver->name, *line ? line : "it failed without saying why");
-}
-
-int runtime_fail_from_log(const RuntimeDriver *driver, const char *log_path, Error *err)
-{
-        _cleanup_buf_ Buf text = BUF_INIT(1 << 20);
-
-        if (file_read(AT_FDCWD, log_path, &text) < 0)
-                buf_reset(&text);
-        return runtime_fail(driver, buf_str(&text), err);
 }

@@ -40,7 +40,7 @@ int container_record_put(Store *store, const ContainerRecord *record, Error *err
         int64_t one;
         int r;
 
-        if (db_begin(store->db, DB_DURABLE, &tx, err) < 0)
+        if (db_begin(store->db, record->transient ? DB_CHEAP : DB_DURABLE, &tx, err) < 0)
                 return -1;
         r = db_query_int(store->db, "SELECT 1 FROM container WHERE name = ?1", DB_ARGS(DB_TEXT(record->name)), &one, err);
         if (r != 0)
@@ -50,9 +50,9 @@ int container_record_put(Store *store, const ContainerRecord *record, Error *err
                 if (r <= 0)
                         return r < 0 ? -1 : error_set(err, ERROR_NOT_FOUND, "No such image: %s", digest_format(&record->image, text));
         }
-        if (db_exec(store->db, "INSERT INTO container (id, name, image, created, config, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        if (db_exec(store->db, "INSERT INTO container (id, name, image, created, config, state, transient) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                     DB_ARGS(DB_TEXT(record->id), DB_TEXT(record->name), DB_DIGEST(&record->image), DB_INT(record->created),
-                            DB_TEXT(record->config ? record->config : "{}"), DB_TEXT(record->state ? record->state : "{}")),
+                            DB_TEXT(record->config ? record->config : "{}"), DB_TEXT(record->state ? record->state : "{}"), DB_INT(record->transient)),
                     err) < 0 ||
             db_exec(store->db, "INSERT INTO container_layer (container, position, diff_id) SELECT ?1, position, diff_id FROM image_layer WHERE image = ?2",
                     DB_ARGS(DB_TEXT(record->id), DB_DIGEST(&record->image)), err) < 0)
@@ -105,7 +105,7 @@ int container_record_rename(Store *store, const char *id, const char *name, Erro
         return r < 0 && err->code == ERROR_EXISTS ? name_taken(store, name, err) : r;
 }
 
-#define CONTAINER_COLUMNS "id, name, image, created, config, state"
+#define CONTAINER_COLUMNS "id, name, image, created, config, state, transient"
 
 static void load_record(DbStmt *stmt, ContainerRecord *ret)
 {
@@ -115,6 +115,7 @@ static void load_record(DbStmt *stmt, ContainerRecord *ret)
                 .created = db_column_int(stmt, 3),
                 .config = xstrdup_or_null(db_column_text(stmt, 4)),
                 .state = xstrdup_or_null(db_column_text(stmt, 5)),
+                .transient = db_column_int(stmt, 6) != 0,
         };
         snprintf(ret->id, sizeof(ret->id), "%s", db_column_text(stmt, 0));
 }
@@ -179,9 +180,9 @@ int container_record_list(Store *store, int (*each)(void *user, const ContainerR
         return r < 0 ? -1 : 0;
 }
 
-int container_record_remove(Store *store, const char *id, Error *err)
+int container_record_remove(Store *store, const char *id, bool transient, Error *err)
 {
-        return change_row(store, id, DB_DURABLE, "DELETE FROM container WHERE id = ?1", DB_ARGS(DB_TEXT(id)), err);
+        return change_row(store, id, transient ? DB_CHEAP : DB_DURABLE, "DELETE FROM container WHERE id = ?1", DB_ARGS(DB_TEXT(id)), err);
 }
 
 /* An id comes from our own random_id(), but it names a directory that may be removed: nothing else passes. */

@@ -10,8 +10,10 @@ typedef struct ContainerRecord {
         char *name;
         Digest image; /* id of the image; DIGEST_NONE for none */
         Timestamp created;
-        char *config; /* JSON, never changes after creation */
-        char *state;  /* JSON */
+        char *config;   /* JSON, never changes after creation */
+        char *state;    /* JSON */
+        bool transient; /* goes with the end of its process: nothing waits for the disk because of it, and a power cut may take the row or bring it back. What a
+                           lost one leaves is collected by store_gc(), and one that came back without its directory is no damage */
 } ContainerRecord;
 
 void container_record_done(ContainerRecord *record);
@@ -26,7 +28,7 @@ int container_record_rename(Store *store, const char *id, const char *name, Erro
 int container_record_find(Store *store, const char *name_or_id, ContainerRecord *ret, Error *err);
 int container_record_list(Store *store, int (*each)(void *user, const ContainerRecord *record, Error *err), void *user, Error *err); /* newest first */
 /* Removes the row; then the caller removes containers/<id>. */
-int container_record_remove(Store *store, const char *id, Error *err);
+int container_record_remove(Store *store, const char *id, bool transient, Error *err);
 
 /* The layers that the container runs on, bottom first: those of its image when it was made, also when the image has gone since. *ret must be freed. */
 int container_record_layers(Store *store, const char *id, Digest **ret, size_t *ret_n, Error *err);

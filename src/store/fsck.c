@@ -450,7 +450,7 @@ static int fsck_run(Fsck *fsck, Error *err)
         fsck->total = (uint64_t)total;
         if (check_layers(fsck, err) < 0 || check_blobs(fsck, err) < 0 || check_all_rows(fsck, err) < 0 || check_links(fsck, err) < 0)
                 return -1;
-        if (check_rows(fsck, "row", "SELECT id FROM container", "DELETE FROM container WHERE id = ?1", "containers",
+        if (check_rows(fsck, "row", "SELECT id FROM container WHERE NOT transient", "DELETE FROM container WHERE id = ?1", "containers",
                        "the directory of the container is missing", err) < 0 ||
             check_rows(fsck, "row", "SELECT name FROM volume", "DELETE FROM volume WHERE name = ?1", "volumes", "the directory of the volume is missing", err) <
                     0)

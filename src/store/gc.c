@@ -16,8 +16,8 @@
 #include "store/maintain.h"
 #include "store/reach.h"
 
-/* A container's directory is made before its row; one without a row this long after is nobody's. */
-#define CONTAINER_AGE (24 * 3600 * NSEC_PER_SEC)
+/* A container's directory is made a moment before its row; one without a row this long after, and without a monitor, is nobody's. */
+#define CONTAINER_AGE (60 * NSEC_PER_SEC)
 /* Digests of a build context that was not built for so long are not worth their space. */
 #define CONTEXT_AGE (INT64_C(60) * 24 * 3600 * NSEC_PER_SEC)
 
@@ -166,22 +166,58 @@ static int64_t age_of(Store *store, const char *path, Timestamp now)
         return now - (st.st_mtim.tv_sec * NSEC_PER_SEC + st.st_mtim.tv_nsec);
 }
 
-static int collect_old(Gc *gc, Error *err)
+/* Whether a monitor keeps the container: it holds the lock for its life (container/private.h). */
+static bool is_kept(Store *store, const char *id)
 {
-        _cleanup_strlist_ StrList containers = { 0 }, contexts = { 0 };
+        char path[STORE_NAME_SIZE];
+        _cleanup_close_ int fd = -1;
+
+        snprintf(path, sizeof(path), "containers/%s/lock", id);
+        fd = openat(store->root_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0;
+}
+
+/* Directories whose rows went in a power cut, or whose maker was killed before there was one; and rows that a power cut brought back. */
+static int collect_containers(Gc *gc, Error *err)
+{
+        _cleanup_strlist_ StrList containers = { 0 }, rows = { 0 };
+        _cleanup_db_stmt_ DbStmt *stmt = NULL;
         Timestamp now = clock_now();
         char path[STORE_NAME_SIZE];
+        struct stat st;
+        int r;
 
-        if (names_in(gc->store, "containers", &containers, err) < 0 || names_in(gc->store, "cache/context", &contexts, err) < 0)
+        if (names_in(gc->store, "containers", &containers, err) < 0)
                 return -1;
         for (size_t i = 0; i < containers.n_items; i++) {
                 int64_t one;
-                int r = db_query_int(gc->store->db, "SELECT 1 FROM container WHERE id = ?1", DB_ARGS(DB_TEXT(containers.items[i])), &one, err);
 
+                r = db_query_int(gc->store->db, "SELECT 1 FROM container WHERE id = ?1", DB_ARGS(DB_TEXT(containers.items[i])), &one, err);
                 snprintf(path, sizeof(path), "containers/%s", containers.items[i]);
-                if (r < 0 || (r == 0 && age_of(gc->store, path, now) > CONTAINER_AGE && trash(gc->lease, path, &gc->result->size, err) < 0))
+                if (r < 0 || (r == 0 && age_of(gc->store, path, now) > CONTAINER_AGE && !is_kept(gc->store, containers.items[i]) &&
+                              trash(gc->lease, path, &gc->result->size, err) < 0))
                         return -1;
         }
+        if (db_query(gc->store->db, "SELECT id FROM container WHERE transient", DB_NO_ARGS, &stmt, err) < 0)
+                return -1;
+        while ((r = db_step(stmt, err)) > 0)
+                strlist_add(&rows, db_column_text(stmt, 0));
+        for (size_t i = 0; i < rows.n_items && r == 0; i++) {
+                snprintf(path, sizeof(path), "containers/%s", rows.items[i]);
+                if (fstatat(gc->store->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+                        r = db_exec(gc->store->db, "DELETE FROM container WHERE id = ?1", DB_ARGS(DB_TEXT(rows.items[i])), err);
+        }
+        return r;
+}
+
+static int collect_old(Gc *gc, Error *err)
+{
+        _cleanup_strlist_ StrList contexts = { 0 };
+        Timestamp now = clock_now();
+        char path[STORE_NAME_SIZE];
+
+        if (names_in(gc->store, "cache/context", &contexts, err) < 0)
+                return -1;
         for (size_t i = 0; i < contexts.n_items; i++) {
                 snprintf(path, sizeof(path), "cache/context/%s", contexts.items[i]);
                 if (age_of(gc->store, path, now) > CONTEXT_AGE && trash(gc->lease, path, &gc->result->size, err) < 0)
@@ -204,7 +240,7 @@ static int collect_locked(Gc *gc, Error *err)
             collect_files(gc, "blobs/sha512", DIGEST_SHA512, blob_is_recorded, &result->n_blobs, err) < 0 ||
             collect_files(gc, "chains", DIGEST_SHA256, NULL, &result->n_chains, err) < 0)
                 return -1;
-        return collect_old(gc, err);
+        return collect_containers(gc, err) < 0 ? -1 : collect_old(gc, err);
 }
 
 /* Directories of dead processes. Nobody else wants them, so no lock is needed; theirs go last, because they say where the files came from. */

@@ -189,6 +189,15 @@ static int add_empty(Rootfs *rootfs, Error *err)
         return 0;
 }
 
+/* Overlayfs leaves a mark in `work` that keeps a volatile upper from being mounted again. Whoever mounts it again knows that there was no power cut since. */
+static int drop_volatile_mark(const char *work, Error *err)
+{
+        _cleanup_free_ char *path = xasprintf("%s/work/incompat", work);
+        int r = access(path, F_OK) < 0 ? 0 : tree_remove(AT_FDCWD, path);
+
+        return r < 0 ? error_errno(err, r, "cannot remove '%s'", path) : 0;
+}
+
 static int overlay(Rootfs *rootfs, const RootfsOptions *options, Error *err)
 {
         _cleanup_strlist_ StrList paths = { 0 };
@@ -202,6 +211,8 @@ static int overlay(Rootfs *rootfs, const RootfsOptions *options, Error *err)
                 spec.upper = options->upper;
                 spec.work = options->work;
                 spec.is_volatile = !options->durable;
+                if (spec.is_volatile && drop_volatile_mark(options->work, err) < 0)
+                        return -1;
         }
         return mount_overlay(&spec, err);
 }

@@ -16,7 +16,8 @@ typedef struct Rootfs Rootfs;
 typedef struct RootfsOptions {
         const char *upper;  /* directory that takes the writes, or NULL: the tree is read-only */
         const char *work;   /* overlay's work directory beside `upper` on the same file system; needed with `upper` */
-        bool durable;       /* false: overlay "volatile" (build steps); true: containers */
+        bool durable;       /* false: overlay "volatile" (build steps, containers that go when they end): what the upper holds is lost in a power cut, and the
+                               caller must not mount it again after one */
         bool merge;         /* make (and keep) the merged index of the whole chain first; for containers and finished images */
         const char *target; /* existing directory to mount on, or NULL: detached, reachable through rootfs_fd() and rootfs_path() only */
 } RootfsOptions;

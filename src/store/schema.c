@@ -108,7 +108,10 @@ static const char version_1[] = "CREATE TABLE layer ("
                                 "  labels TEXT NOT NULL"
                                 ") WITHOUT ROWID;";
 
-static const char *const scripts[] = { version_1 };
+/* A container that goes with the end of its process (run --rm): its row may be lost in a power cut. */
+static const char version_2[] = "ALTER TABLE container ADD COLUMN transient INTEGER NOT NULL DEFAULT 0;";
+
+static const char *const scripts[] = { version_1, version_2 };
 
 const DbSchema store_schema = {
         .application_id = 0x4d494341 /* "MICA" */, .what = "store", .scripts = scripts, .n_scripts = sizeof(scripts) / sizeof(scripts[0])

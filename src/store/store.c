@@ -203,7 +203,7 @@ void store_close(Store *store)
 
 void store_before_fork(Store *store)
 {
-        db_close(store->db);
+        db_close_quickly(store->db);
         store->db = NULL;
 }
 

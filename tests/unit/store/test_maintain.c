@@ -2,7 +2,9 @@
 #include "fixture.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -121,9 +123,71 @@ static void test_container_keeps_layers(void **state)
         assert_fails(container_record_find(store, "nope", &found, &err), ERROR_NOT_FOUND);
         assert_int_equal(container_record_swap_state(store, record.id, "other", "{}", &err), 0);
         assert_int_equal(container_record_swap_state(store, record.id, "{\"a\":1}", "{}", &err), 1);
-        assert_ok(container_record_remove(store, record.id, &err));
+        assert_ok(container_record_remove(store, record.id, false, &err));
         assert_ok(container_dir_remove(store, record.id, &err));
         assert_int_equal(collect(store).n_layers, 1);
+}
+
+#define ID(part) part part part part /* as long as a real one */
+
+static void make_container(Store *store, const char *id, bool with_row, bool transient)
+{
+        ContainerRecord record = { .name = (char *)id, .created = 1, .transient = transient };
+        const struct timespec long_ago[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+        _cleanup_free_ char *path = NULL;
+        Error err = ERROR_INIT;
+
+        snprintf(record.id, sizeof(record.id), "%s", id);
+        assert_ok(container_dir_make(store, id, &path, &err));
+        if (with_row)
+                assert_ok(container_record_put(store, &record, &err));
+        assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+}
+
+static bool has_container_dir(Store *store, const char *id)
+{
+        _cleanup_free_ char *path = xasprintf("containers/%s", id);
+
+        return faccessat(store_root_fd(store), path, F_OK, 0) == 0;
+}
+
+/* What a power cut leaves of run --rm costs the user no space for ever, and is not called damage; what is in use stays. */
+static void test_gc_of_containers(void **state)
+{
+        Fixture *fixture = *state;
+        Store *store = fixture->store;
+        _cleanup_free_ char *path = NULL, *lock = NULL;
+        ContainerRecord found;
+        Error err = ERROR_INIT;
+        int fd;
+
+        make_container(store, ID("aaaaaaaaaaaaaaaa"), false, false); /* its row was lost */
+        make_container(store, ID("bbbbbbbbbbbbbbbb"), false, false); /* the same, but a monitor holds the lock */
+        make_container(store, ID("cccccccccccccccc"), true, false);
+        make_container(store, ID("dddddddddddddddd"), true, true);
+        make_container(store, ID("eeeeeeeeeeeeeeee"), true, true);
+        assert_ok(container_dir_remove(store, ID("eeeeeeeeeeeeeeee"), &err));      /* its row came back */
+        assert_ok(container_dir_make(store, ID("ffffffffffffffff"), &path, &err)); /* is being made at this moment */
+        lock = xasprintf("%s/containers/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb/lock", fixture->root);
+        fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        assert_true(fd >= 0 && flock(fd, LOCK_EX) == 0);
+        assert_int_equal(utimensat(store_root_fd(store), "containers/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+                                   (struct timespec[2]){ { .tv_sec = 1 }, { .tv_sec = 1 } }, 0),
+                         0);
+
+        assert_int_equal(check(store, false).n_problems, 0);
+        collect(store);
+        assert_false(has_container_dir(store, ID("aaaaaaaaaaaaaaaa")));
+        assert_true(has_container_dir(store, ID("bbbbbbbbbbbbbbbb")) && has_container_dir(store, ID("ffffffffffffffff")));
+        assert_true(has_container_dir(store, ID("cccccccccccccccc")) && has_container_dir(store, ID("dddddddddddddddd")));
+        assert_fails(container_record_find(store, ID("eeeeeeeeeeeeeeee"), &found, &err), ERROR_NOT_FOUND);
+        assert_ok(container_record_find(store, ID("dddddddddddddddd"), &found, &err));
+        assert_true(found.transient);
+        container_record_done(&found);
+        close(fd);
+        collect(store);
+        assert_false(has_container_dir(store, ID("bbbbbbbbbbbbbbbb")));
+        assert_int_equal(check(store, false).n_problems, 0);
 }
 
 static void flip_byte(Fixture *fixture, const Digest *digest, const char *format, off_t at)
@@ -352,6 +416,7 @@ static int run_group(const char *driver)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_gc_keeps_what_is_named, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_container_keeps_layers, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_gc_of_containers, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_fsck_finds_damage, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_fsck_rebuilds_index, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_usage, fixture_setup, fixture_teardown),
