@@ -197,12 +197,23 @@ static bool client_read(Monitor *monitor, Client *client)
         return true;
 }
 
-static void accept_client(Monitor *monitor)
+static bool accept_client(Monitor *monitor)
 {
         int fd = accept4(monitor->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
         if (fd >= 0)
                 client_add(monitor, fd, false, false);
+        return fd >= 0;
+}
+
+/* What was asked for before the process was signalled must be known before its end is judged: "stop" is sent ahead of the signal, and may still wait here. */
+static void take_requests(Monitor *monitor)
+{
+        while (accept_client(monitor))
+                ;
+        for (size_t i = monitor->n_clients; i-- > 0;)
+                if (!client_read(monitor, &monitor->clients[i]))
+                        client_drop(monitor, i);
 }
 
 static int listen_for_clients(Monitor *monitor, Error *err)
@@ -484,6 +495,7 @@ static void keep_running(Monitor *monitor)
                 if (container->state.started + 10 * NSEC_PER_SEC < clock_now())
                         delay_ms = RESTART_DELAY_MIN_MS; /* docker: ten seconds up is a success */
                 finish_process(monitor);
+                take_requests(monitor);
                 if (!restart_wanted(monitor))
                         return;
                 container_set_status(container, "restarting");

@@ -187,3 +187,13 @@ def test_rows_and_directories_that_a_power_cut_parted_are_tidied_up(mica, busybo
     assert not orphan.exists()
     with sqlite3.connect(mica.root / "db.sqlite") as db:
         assert db.execute("SELECT id FROM container").fetchall() == [(kept,)]
+
+
+def test_stop_at_once_is_final_whatever_the_restart_policy(mica, busybox):
+    mica("run", "-d", "--name", "again", "--restart", "always", "--network", "none", busybox, "sleep", "300")
+    for _ in range(5):
+        mica("stop", "-t", "0", "again")
+        assert state(mica, "again")["Status"] == "exited"
+        mica("start", "again")
+    mica("rm", "-f", "again")
+    assert mica("ps", "-aq").out == ""
