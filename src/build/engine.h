@@ -59,6 +59,8 @@ typedef struct Work {
         CopyPlan plan;
         Chmod chmod;
         bool planned, started;
+        Digest *parents; /* keys of the steps that it stands on beside the one before it */
+        size_t n_parents, parents_capacity;
 } Work;
 
 typedef enum StageStatus { STAGE_WAITING, STAGE_DONE, STAGE_FAILED } StageStatus;
@@ -89,6 +91,7 @@ struct BuildStage {
         size_t n_layers, layers_capacity;
         Digest chain;        /* unset while there are no layers */
         BuildVertex *vertex; /* the last one */
+        Digest last_key;     /* of the step that made the last layer; unset on a base image */
         Diagnosis diagnosis; /* which lines a failure is about */
 
         pthread_mutex_t tree_lock;
@@ -188,6 +191,8 @@ const char *stage_platform(const BuildStage *stage);
 const char *stage_root(const BuildStage *stage);
 Digest *stage_diff_ids(const BuildStage *stage); /* heap array of n_layers */
 void work_free(Work *work);
+/* Says that a step reads what another stage made: for listings of the cache. */
+void work_add_parent(Work *work, const BuildStage *source);
 
 /* --- step_copy.c, step_run.c, step_workdir.c: 0, or -1 --- */
 int copy_step_sources(BuildStage *stage, Work *work, BuildStage **ret_blocker, Error *err); /* 1 when blocked */

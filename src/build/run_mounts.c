@@ -14,6 +14,7 @@
 #include "base/sys.h"
 #include "fs/mount.h"
 #include "fs/path.h"
+#include "store/cache_mount.h"
 
 /* BuildKit's limit for one secret. */
 #define SECRET_SIZE_MAX ((size_t)500 << 10)
@@ -173,6 +174,7 @@ int run_mounts_hash(BuildStage *stage, Work *work, Hash *hash, Error *err)
                 if (source.stage) {
                         hash_field_str(hash, mount->source);
                         hash_field_digest(hash, &source.stage->chain);
+                        work_add_parent(work, source.stage);
                 } else if (source.tree) {
                         _cleanup_(copy_plan_done) CopyPlan plan = { 0 };
                         Digest key;
@@ -373,6 +375,15 @@ static int seed_cache(Prepare *p, const DfMount *mount, const char *path, Error 
                        : 0;
 }
 
+/* So that listings show it and say who used it. BuildKit's text. */
+static int note_cache(Prepare *p, const DfMount *mount, const char *id, Error *err)
+{
+        _cleanup_free_ char *target = target_of(p->stage, mount), *shown = str_printable(id, strlen(id));
+        _cleanup_free_ char *text = xasprintf("cached mount %s from %s with id \"%s\"", target, p->work->instruction->original, shown);
+
+        return cache_mount_note(p->stage->build->lease, id, text, err);
+}
+
 static const struct timespec retry_pause = { .tv_nsec = 20 * NSEC_PER_MSEC };
 
 /*
@@ -388,6 +399,10 @@ static int open_cache(Prepare *p, const DfMount *mount, const char *id, char **r
                 _cleanup_free_ char *numbered = is_private ? xasprintf("%s\nprivate %u", id, n) : xstrdup(id);
                 int fd = cache_mount_try_open(p->stage->build->store, numbered, is_private || mount->sharing == SHARING_LOCKED, mode, uid, gid, ret_path, err);
 
+                if (fd >= 0 && note_cache(p, mount, numbered, err) < 0) {
+                        close(fd);
+                        return -1;
+                }
                 if (fd >= 0)
                         return fd;
                 if (err->code != ERROR_CONFLICT)

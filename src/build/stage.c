@@ -21,7 +21,19 @@ void work_free(Work *work)
         strlist_done(&work->run_args);
         run_script_done(&work->script);
         copy_plan_done(&work->plan);
+        free(work->parents);
         free(work);
+}
+
+void work_add_parent(Work *work, const BuildStage *source)
+{
+        if (!digest_is_set(&source->last_key))
+                return;
+        for (size_t i = 0; i < work->n_parents; i++)
+                if (digest_equal(&work->parents[i], &source->last_key))
+                        return;
+        GROW(work->parents, work->parents_capacity, work->n_parents + 1);
+        work->parents[work->n_parents++] = source->last_key;
 }
 
 Hash *key_begin(const BuildStage *stage, const char *kind, bool alone)
@@ -162,6 +174,7 @@ static void begin_from_stage(BuildStage *stage)
         for (size_t i = 0; i < base->n_layers; i++)
                 add_layer(stage, &base->layers[i]);
         stage->vertex = base->vertex;
+        stage->last_key = base->last_key;
 }
 
 /* --- errors --- */
@@ -258,6 +271,8 @@ static int look_up(BuildStage *stage, const Digest *key, Layer *ret, bool *ret_f
 static int remember(BuildStage *stage, const Work *work, const Digest *key, const Layer *layer, Error *err)
 {
         Build *build = stage->build;
+        size_t n_parents = work->n_parents + digest_is_set(&stage->last_key);
+        _cleanup_free_ Digest *parents = NEW_ARRAY(Digest, n_parents + 1);
         CacheRecord record = {
                 .key = *key,
                 .diff_id = layer->diff_id,
@@ -267,11 +282,16 @@ static int remember(BuildStage *stage, const Work *work, const Digest *key, cons
                 .created = layer->created,
                 .last_used = clock_now(),
                 .n_used = 1,
+                .parents = parents,
+                .n_parents = n_parents,
         };
         LayerInfo info;
 
         if (!digest_is_set(key))
                 return 0;
+        parents[0] = stage->last_key;
+        if (work->n_parents)
+                memcpy(parents + n_parents - work->n_parents, work->parents, work->n_parents * sizeof(*parents));
         if (layer_info(build->store, &layer->diff_id, &info, err) == 0)
                 record.size = info.disk_size;
         else
@@ -292,6 +312,7 @@ static int work_finish(BuildStage *stage, Work *work, const Layer *layer, bool c
         if (build->epoch < 0)
                 stem_date_last(&stage->stem, layer->created);
         add_layer(stage, layer);
+        stage->last_key = work->keyed || !digest_is_set(&work->fast_key) ? work->key : work->fast_key;
         pthread_mutex_lock(&build->lock);
         build->n_steps++;
         build->n_cached += cached;

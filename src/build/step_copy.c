@@ -203,6 +203,7 @@ int copy_step_key(BuildStage *stage, Work *work, bool probe, Error *err)
         if (source) {
                 Layer known;
 
+                work_add_parent(work, source);
                 if (!digest_is_set(&work->fast_key))
                         fast_key(stage, work, source);
                 /* Asked here as well, so that a known step never mounts its source. */

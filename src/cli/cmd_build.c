@@ -11,6 +11,17 @@
 #include "cli/command_list.h"
 #include "cli/context.h"
 #include "cli/interrupt.h"
+#include "engine/build_cache.h"
+
+/* A build that ran nothing added nothing. What goes wrong here is no failure of the build. */
+static void keep_cache_limits(Cli *cli, Store *store)
+{
+        _cleanup_(config_freep) Config *config = NULL;
+        _cleanup_error_ Error err = ERROR_INIT;
+
+        if (config_load(&config, &err) < 0 || engine_cache_gc(store, config, NULL, &err) < 0)
+                cli_note(cli, "cannot keep the build cache within its limits: %s", error_message(&err));
+}
 
 static int run_build(Cli *cli, const void *data, const StrList *args, Error *err)
 {
@@ -31,6 +42,8 @@ static int run_build(Cli *cli, const void *data, const StrList *args, Error *err
                 return -1;
         r = build_run(store, &request.options, &result, err);
         build_progress_close(TAKE_PTR(progress));
+        if (r < 0 || result.n_cached < result.n_steps)
+                keep_cache_limits(cli, store);
         if (r < 0)
                 return err->code == ERROR_CANCELLED && *request.options.cancel ? (cli_report(cli, err), 128 + (int)*request.options.cancel) : -1;
         digest_format(&result.id, id);

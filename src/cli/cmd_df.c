@@ -1,5 +1,5 @@
 /*
- * mica system df, system prune, builder du, builder prune.
+ * mica system df, system prune.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +9,7 @@
 #include "cli/container_rows.h"
 #include "cli/context.h"
 #include "cli/format/table.h"
+#include "engine/build_cache.h"
 #include "engine/df.h"
 #include "engine/images.h"
 #include "engine/volumes.h"
@@ -180,43 +181,40 @@ static const ListColumn cache_columns[] = {
         { NULL, NULL },
 };
 
-typedef struct CacheRows {
-        List *list;
-        bool verbose;
-} CacheRows;
-
-static int add_cache_row(void *user, const CacheRecord *record, Error *err)
+static int add_cache_row(List *list, const CacheItem *item, Error *err)
 {
-        const CacheRows *rows = user;
         JsonValue *row = json_value_new_object();
-        _cleanup_free_ char *size = cli_size(record->size), *since = cli_ago(record->created),
-                            *used = record->last_used ? cli_ago(record->last_used) : xstrdup("");
+        _cleanup_free_ char *size = cli_size(item->size), *since = cli_ago(item->created), *used = cli_ago(item->last_used);
         char id[DIGEST_TEXT_SIZE];
 
-        json_value_set_string(row, "ID", rows->verbose ? digest_hex(&record->key, id) : digest_short(&record->key, id));
-        json_value_set_string(row, "CacheType", record->kind ? record->kind : "regular");
+        json_value_set_string(row, "ID", digest_short(&item->key, id));
+        json_value_set_string(row, "CacheType", item->kind);
         json_value_set_string(row, "Size", size);
         json_value_set_string(row, "CreatedSince", since);
         json_value_set_string(row, "LastUsedSince", used);
-        set_number(row, "UsageCount", record->n_used);
-        json_value_set_string(row, "Shared", "false");
-        json_value_set_string(row, "InUse", "false");
-        json_value_set_string(row, "Description", record->description ? record->description : "");
-        return list_add(rows->list, row, NULL, err);
+        set_number(row, "UsageCount", item->n_used);
+        json_value_set_string(row, "Shared", item->shared ? "true" : "false");
+        json_value_set_string(row, "InUse", item->in_use ? "true" : "false");
+        json_value_set_string(row, "Description", item->description);
+        return list_add(list, row, NULL, err);
 }
 
 static int print_cache(Cli *cli, Store *store, const DfReport *report, Error *err)
 {
         _cleanup_(list_freep) List *list = NULL;
         _cleanup_free_ char *size = str_from_size_exact(report->cache.size);
-        CacheRows rows = { 0 };
+        _cleanup_(cache_items_done) CacheItems items = { 0 };
 
         fprintf(cli->out, "\nBuild cache usage: %s\n\n", size);
         if (list_new(NULL, "{{.ID}}\t{{.CacheType}}\t{{.Size}}\t{{.CreatedSince}}\t{{.LastUsedSince}}\t{{.UsageCount}}\t{{.Shared}}", NULL, cache_columns,
                      &list, err) < 0)
                 return -1;
-        rows.list = list;
-        return cache_list(store, add_cache_row, &rows, err) < 0 ? -1 : list_print(list, cli->out, err);
+        if (cache_items_read(store, false, &items, err) < 0)
+                return -1;
+        for (size_t i = 0; i < items.n_items; i++)
+                if (add_cache_row(list, &items.items[i], err) < 0)
+                        return -1;
+        return list_print(list, cli->out, err);
 }
 
 static int run_df(Cli *cli, const void *data, const StrList *args, Error *err)
@@ -242,113 +240,6 @@ const Command command_system_df = {
         .options = { df_options },
         .options_size = sizeof(DfFlags),
         .run = run_df,
-};
-
-/* --- builder du --- */
-
-typedef struct DuFlags {
-        StrList filters;
-        const char *format;
-        bool verbose;
-} DuFlags;
-
-static const Option du_options[] = {
-        { "format", 0, OPTION_STRING, offsetof(DuFlags, format), .help = "Format output: 'table', 'table TEMPLATE', 'json' or a Go template" },
-        { "verbose", 0, OPTION_BOOL, offsetof(DuFlags, verbose), .help = "Show whole cache IDs and what made each record" },
-        OPTION_TABLE_END,
-};
-
-static int run_du(Cli *cli, const void *data, const StrList *args, Error *err)
-{
-        const DuFlags *flags = data;
-        _cleanup_(list_freep) List *list = NULL;
-        _cleanup_(df_report_done) DfReport report = { 0 };
-        _cleanup_free_ char *reclaimable = NULL, *total = NULL;
-        CacheRows rows = { .verbose = flags->verbose };
-        Store *store;
-
-        if (list_new(flags->format,
-                     flags->verbose ? "{{.ID}}\t{{.CacheType}}\t{{.Size}}\t{{.LastUsedSince}}\t{{.UsageCount}}\t{{.Description}}"
-                                    : "{{.ID}}\t{{.CacheType}}\t{{.Size}}\t{{.LastUsedSince}}\t{{.UsageCount}}",
-                     NULL, cache_columns, &list, err) < 0)
-                return -1;
-        rows.list = list;
-        if (cli_store(cli, &store, err) < 0 || cache_list(store, add_cache_row, &rows, err) < 0 || list_print(list, cli->out, err) < 0 ||
-            engine_df(store, &report, err) < 0)
-                return -1;
-        if (flags->format)
-                return 0;
-        reclaimable = str_from_size(report.cache.reclaimable);
-        total = str_from_size(report.cache.size);
-        fprintf(cli->out, "Reclaimable:\t%s\nTotal:\t\t%s\n", reclaimable, total);
-        return 0;
-}
-
-const Command command_builder_du = {
-        .usage = "[OPTIONS]",
-        .summary = "Show what the build cache takes",
-        .options = { du_options },
-        .options_size = sizeof(DuFlags),
-        .run = run_du,
-};
-
-/* --- builder prune --- */
-
-typedef struct BuilderPruneFlags {
-        bool all, force;
-        StrList filters;
-        int64_t keep_storage;
-} BuilderPruneFlags;
-
-static const Option builder_prune_options[] = {
-        { "all", 'a', OPTION_BOOL, offsetof(BuilderPruneFlags, all), .help = "Remove all unused build cache, not just what no image needs" },
-        { "filter", 0, OPTION_LIST, offsetof(BuilderPruneFlags, filters), .meta = "filter", .help = "Provide filter values: until=, type=, description=" },
-        { "force", 'f', OPTION_BOOL, offsetof(BuilderPruneFlags, force), .help = "Do not prompt for confirmation" },
-        { "keep-storage", 0, OPTION_SIZE, offsetof(BuilderPruneFlags, keep_storage), .help = "Amount of disk space to keep for cache" },
-        OPTION_TABLE_END,
-};
-
-typedef struct CacheReport {
-        Cli *cli;
-        bool any;
-} CacheReport;
-
-static void print_cache_removed(void *user, const CacheRecord *record)
-{
-        CacheReport *report = user;
-        char id[DIGEST_TEXT_SIZE];
-
-        if (!report->any)
-                fputs("Deleted build cache objects:\n", report->cli->out);
-        report->any = true;
-        fprintf(report->cli->out, "%s\n", digest_hex(&record->key, id));
-}
-
-static int run_builder_prune(Cli *cli, const void *data, const StrList *args, Error *err)
-{
-        const BuilderPruneFlags *flags = data;
-        CacheReport report = { .cli = cli };
-        _cleanup_free_ char *text = NULL;
-        uint64_t size;
-        Store *store;
-
-        if (!flags->force && !cli_confirm(cli, flags->all ? "WARNING! This will remove all build cache. Are you sure you want to continue?"
-                                                          : "WARNING! This will remove all dangling build cache. Are you sure you want to continue?"))
-                return 0;
-        if (cli_store(cli, &store, err) < 0 ||
-            engine_cache_prune(store, flags->all, &flags->filters, (uint64_t)MAX(flags->keep_storage, 0), print_cache_removed, &report, &size, err) < 0)
-                return -1;
-        text = str_from_size_exact(size);
-        fprintf(cli->out, "%sTotal reclaimed space: %s\n", report.any ? "\n" : "", text);
-        return 0;
-}
-
-const Command command_builder_prune = {
-        .usage = "[OPTIONS]",
-        .summary = "Remove build cache",
-        .options = { builder_prune_options },
-        .options_size = sizeof(BuilderPruneFlags),
-        .run = run_builder_prune,
 };
 
 /* --- system prune --- */
@@ -394,11 +285,11 @@ static void report_image(void *user, RemovalKind kind, const char *name)
         print_line(user, line);
 }
 
-static void report_cache(void *user, const CacheRecord *record)
+static void report_cache(void *user, const CacheItem *item)
 {
         char id[DIGEST_TEXT_SIZE];
 
-        print_line(user, digest_hex(&record->key, id));
+        print_line(user, digest_hex(&item->key, id));
 }
 
 static void end_part(PartReport *report)
@@ -448,7 +339,7 @@ static int prune_parts(Cli *cli, Store *store, const SystemPruneFlags *flags, ui
         for (size_t i = 0; i < flags->filters.n_items; i++)
                 if (str_starts(flags->filters.items[i], "until="))
                         strlist_add(&until, flags->filters.items[i]);
-        if (engine_cache_prune(store, flags->all, &until, 0, report_cache, &cache, &size, err) < 0)
+        if (engine_cache_prune(store, flags->all, &until, NULL, report_cache, &cache, &size, err) < 0)
                 return -1;
         *total += size;
         end_part(&cache);

@@ -9,9 +9,9 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/sys.h"
-#include "container/untar.h"
 #include "container/view.h"
 #include "fs/path.h"
+#include "store/untar.h"
 
 int container_diff(Store *store, const char *name, int (*change)(void *user, ChangeKind kind, const char *path, Error *err), void *user, Error *err)
 {

@@ -6,8 +6,8 @@
 #include "base/fd.h"
 #include "base/sys.h"
 #include "container/private.h"
-#include "container/untar.h"
 #include "fs/path.h"
+#include "store/untar.h"
 
 static bool is_empty(int dir_fd)
 {

@@ -15,7 +15,12 @@ typedef struct CacheRecord {
         uint64_t size;
         Timestamp created, last_used;
         uint64_t n_used;
+        Digest *parents; /* keys of the steps that this one stands on: the one before it, and the last one of each stage that it reads from */
+        size_t n_parents;
 } CacheRecord;
+
+/* docker's TYPE of the directories of RUN --mount=type=cache. */
+#define CACHE_KIND_MOUNT "exec.cachemount"
 
 void cache_record_done(CacheRecord *record);
 
@@ -25,17 +30,6 @@ int cache_get(Lease *lease, const Digest *key, Digest *ret_diff_id, Error *err);
 int cache_get_dated(Lease *lease, const Digest *key, Digest *ret_diff_id, Timestamp *ret_created, Error *err);
 /* Records results. Rows are written when the lease syncs (all steps of a build in one transaction). */
 int cache_put(Lease *lease, const CacheRecord *record, Error *err);
-
-int cache_list(Store *store, int (*each)(void *user, const CacheRecord *record, Error *err), void *user, Error *err);
-int cache_remove(Store *store, const Digest *key, Error *err);
-
-/*
- * RUN --mount=type=cache directories: <root>/cache/mounts/<hash of id>. Returns a directory descriptor locked as `exclusive` or shared asks (flock; waits),
- * made with mode/uid/gid when new. *ret_path is the absolute path.
- */
-int cache_mount_open(Store *store, const char *id, bool exclusive, uint32_t mode, uint32_t uid, uint32_t gid, char **ret_path, Error *err);
-/* The same without waiting: CONFLICT when somebody else has it locked in a way that excludes this. */
-int cache_mount_try_open(Store *store, const char *id, bool exclusive, uint32_t mode, uint32_t uid, uint32_t gid, char **ret_path, Error *err);
 
 /* --- digests of context files --- */
 

@@ -38,19 +38,35 @@ static int insert_blobs(Lease *lease, Db *db, Timestamp now, Error *err)
         return 0;
 }
 
+/* The keys one behind the other, each as db_arg_digest() writes it. */
+static void write_parents(const CacheRecord *record, Buf *out)
+{
+        for (size_t i = 0; i < record->n_parents; i++) {
+                DbArg arg = db_arg_digest(&record->parents[i]);
+
+                buf_put(out, arg.data, arg.size);
+        }
+}
+
+/* The size of a mount is not known until somebody walks through it (cache_mount.c). */
 static int insert_records(Lease *lease, Db *db, Timestamp now, Error *err)
 {
         for (size_t i = 0; i < lease->n_records; i++) {
                 const CacheRecord *record = &lease->records[i];
+                bool is_mount = record->kind && streq(record->kind, CACHE_KIND_MOUNT);
+                _cleanup_buf_ Buf parents = BUF_INIT(MIB);
 
+                write_parents(record, &parents);
                 if (db_exec(db,
-                            "INSERT INTO cache (key, diff_id, source_key, description, kind, size, created, last_used, n_used) VALUES (?1, ?2, ?3, ?4, ?5, ?6, "
-                            "?7, ?8, 0)"
+                            "INSERT INTO cache (key, diff_id, source_key, description, kind, size, created, last_used, n_used, parents) VALUES (?1, ?2, ?3, "
+                            "?4, "
+                            "?5, ?6, ?7, ?8, ?9, ?10)"
                             " ON CONFLICT (key) DO UPDATE SET diff_id = excluded.diff_id, source_key = excluded.source_key, size = excluded.size,"
-                            " last_used = excluded.last_used",
+                            " last_used = excluded.last_used, n_used = n_used + excluded.n_used, parents = excluded.parents",
                             DB_ARGS(DB_DIGEST(&record->key), DB_DIGEST(&record->diff_id), DB_DIGEST(&record->source_key),
                                     DB_TEXT(record->description ? record->description : ""), DB_TEXT(record->kind ? record->kind : "regular"),
-                                    DB_INT(record->size), DB_INT(record->created ? record->created : now), DB_INT(now)),
+                                    DB_INT(is_mount ? -1 : (int64_t)record->size), DB_INT(record->created ? record->created : now), DB_INT(now),
+                                    DB_INT(is_mount), parents.size ? DB_BLOB(parents.data, parents.size) : DB_NULL),
                             err) < 0)
                         return -1;
         }

@@ -37,7 +37,7 @@ typedef struct FsckResult {
 int store_fsck(Store *store, bool repair, void (*problem)(void *user, const FsckProblem *problem), void (*progress)(void *user, uint64_t done, uint64_t total),
                void *user, FsckResult *ret, Error *err);
 
-/* --- disk usage: docker system df --- */
+/* --- disk usage of images: docker system df; the build cache's is in store/cache_items.h --- */
 
 typedef struct ImageUsage {
         Digest id;
@@ -52,7 +52,6 @@ typedef struct StoreUsage {
         size_t n_images;
         uint64_t layers_size; /* every layer once */
         uint64_t images_reclaimable;
-        uint64_t n_cache, cache_size, cache_reclaimable; /* build cache: layers that only cache records name, and cache mounts */
 } StoreUsage;
 
 void store_usage_done(StoreUsage *usage);

@@ -111,7 +111,11 @@ static const char version_1[] = "CREATE TABLE layer ("
 /* A container that goes with the end of its process (run --rm): its row may be lost in a power cut. */
 static const char version_2[] = "ALTER TABLE container ADD COLUMN transient INTEGER NOT NULL DEFAULT 0;";
 
-static const char *const scripts[] = { version_1, version_2 };
+/* Which steps a step stands on, for listings and for the order of removal; removing a record with those that lead to it. */
+static const char version_3[] = "ALTER TABLE cache ADD COLUMN parents BLOB;"
+                                "CREATE INDEX cache_source_key ON cache(source_key) WHERE source_key IS NOT NULL;";
+
+static const char *const scripts[] = { version_1, version_2, version_3 };
 
 const DbSchema store_schema = {
         .application_id = 0x4d494341 /* "MICA" */, .what = "store", .scripts = scripts, .n_scripts = sizeof(scripts) / sizeof(scripts[0])

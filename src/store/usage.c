@@ -1,10 +1,6 @@
 /*
  * Who uses how much: docker system df.
  */
-#include <stdio.h>
-#include <sys/stat.h>
-
-#include "fs/walk.h"
 #include "store/internal.h"
 #include "store/maintain.h"
 
@@ -56,20 +52,9 @@ static int image_usages(Store *store, StoreUsage *usage, Error *err)
         return r;
 }
 
-static int add_mount_size(void *user, const WalkEntry *entry, Error *err)
-{
-        uint64_t *size = user;
-
-        if (S_ISREG(entry->st.st_mode))
-                *size += (uint64_t)entry->st.st_blocks * 512;
-        return 0;
-}
-
 static int load_usage(Store *store, StoreUsage *usage, Error *err)
 {
-        static const WalkOps ops = { .entry = add_mount_size };
         _cleanup_db_tx_ DbTx tx = DB_TX_INIT;
-        uint64_t layers = 0, mounts = 0;
 
         if (db_begin(store->db, DB_READ, &tx, err) < 0 || image_usages(store, usage, err) < 0)
                 return -1;
@@ -78,17 +63,8 @@ static int load_usage(Store *store, StoreUsage *usage, Error *err)
             query_size(store,
                        "SELECT coalesce(sum(content_size), 0) FROM layer WHERE diff_id IN (SELECT diff_id FROM image_layer)"
                        " AND diff_id NOT IN (SELECT diff_id FROM container_layer)",
-                       &usage->images_reclaimable, err) < 0 ||
-            query_size(store, "SELECT count(*) FROM cache", &usage->n_cache, err) < 0 ||
-            query_size(store,
-                       "SELECT coalesce(sum(content_size), 0) FROM layer WHERE diff_id IN (SELECT diff_id FROM cache) AND diff_id NOT IN (SELECT diff_id FROM "
-                       "image_layer)"
-                       " AND diff_id NOT IN (SELECT diff_id FROM container_layer)",
-                       &layers, err) < 0)
+                       &usage->images_reclaimable, err) < 0)
                 return -1;
-        if (tree_walk(store->root_fd, "cache/mounts", &ops, &mounts, err) < 0)
-                return -1;
-        usage->cache_size = usage->cache_reclaimable = layers + mounts;
         return 0;
 }
 

@@ -1,4 +1,4 @@
-#include "container/untar.h"
+#include "store/untar.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /*
- * Private to container/: a tree as a stream of tar, and such a stream as a tree below a directory, never leaving it whatever symbolic links are there.
+ * A tree as a stream of tar, and such a stream as a tree below a directory, never leaving it whatever symbolic links are there.
  */
 #pragma once
 
