@@ -11,8 +11,8 @@
 #include "codec/codec.h"
 
 #define READ_SIZE (256 * KIB)
-/* An archive may not inflate beyond this ratio (and 64 MiB): bombs. Text compresses 20:1, sparse disk images some hundreds to one. */
-#define RATIO_MAX 1000
+/* An archive may not inflate beyond this ratio (and 64 MiB), as a layer may not: bombs. gzip ends at 1032, so a higher limit would never be met. */
+#define RATIO_MAX 400
 
 /* --- recognising --- */
 

@@ -39,10 +39,25 @@ bool cli_given(const Cli *cli, const char *option)
         return strlist_has(&cli->parsed->given, option);
 }
 
+/* A message may quote what came from outside: lines stay, everything else that could drive the terminal is made visible. */
+static void print_error(const char *message)
+{
+        fputs("mica: ", stderr);
+        for (const char *p = message; *p;) {
+                size_t n = strcspn(p, "\n");
+                _cleanup_free_ char *line = str_printable(p, n);
+
+                fprintf(stderr, "%s\n", line);
+                p += n + (p[n] == '\n');
+        }
+        if (!*message)
+                fputc('\n', stderr);
+}
+
 void cli_report(Cli *cli, Error *err)
 {
         fflush(cli->out);
-        fprintf(stderr, "mica: %s\n", error_message(err));
+        print_error(error_message(err));
         error_done(err);
 }
 

@@ -66,11 +66,18 @@ static bool is_marked(const SourceRange *ranges, size_t n_ranges, uint32_t line)
         return false;
 }
 
+/* What is shown of one line, in bytes, and of the lines that are marked: an error must not fill the terminal with the megabytes that it is about. */
+#define SHOWN_LINE_MAX 400
+#define SHOWN_LINES_MAX 60
+
 /* Tabs stay, everything else that could move the cursor is made visible. */
 static void put_line(Buf *out, const char *line, size_t size)
 {
+        bool cut = size > SHOWN_LINE_MAX;
+
         if (size > 0 && line[size - 1] == '\r')
                 size--;
+        size = MIN(size, (size_t)SHOWN_LINE_MAX);
         while (size > 0) {
                 const char *tab = memchr(line, '\t', size);
                 size_t n = tab ? (size_t)(tab - line) : size;
@@ -83,6 +90,8 @@ static void put_line(Buf *out, const char *line, size_t size)
                 line += n + 1;
                 size -= n + 1;
         }
+        if (cut)
+                buf_puts(out, "...");
 }
 
 void source_render(const char *filename, const char *text, size_t size, const SourceRange *ranges, size_t n_ranges, Buf *out)
@@ -124,6 +133,10 @@ void source_render(const char *filename, const char *text, size_t size, const So
                 const char *newline = memchr(p, '\n', (size_t)(stop - p));
                 const char *line_end = newline ? newline : stop;
 
+                if (line == start + SHOWN_LINES_MAX && end - line > SHOWN_LINES_MAX / 10) {
+                        buf_putf(out, " ... | %u more lines\n", end - line + 1);
+                        break;
+                }
                 if (line >= start) {
                         buf_putf(out, " %3u | %s ", line, is_marked(ranges, n_ranges, line) ? ">>>" : "   ");
                         put_line(out, p, (size_t)(line_end - p));

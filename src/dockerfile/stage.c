@@ -179,7 +179,8 @@ typedef struct Graph {
         const Stages *stages;
         Edge *edges; /* of all stages, in order */
         size_t n_edges, capacity;
-        size_t *first; /* per stage, and one more */
+        size_t *first;     /* per stage, and one more */
+        size_t *path, *at; /* find_cycle()'s, made once: it is called for each stage */
         unsigned char *state;
         Diagnosis *diag;
         Error *err;
@@ -225,8 +226,7 @@ static const char *stage_label(const Stage *stage, char buffer[32])
 /* Depth first without recursion: 100,000 stages may stand in a chain. */
 static int find_cycle(Graph *g, size_t from)
 {
-        size_t n = g->stages->n_items, depth = 0;
-        size_t *path = NEW_ARRAY(size_t, n + 1), *at = NEW_ARRAY(size_t, n + 1);
+        size_t depth = 0, *path = g->path, *at = g->at;
         int r = 0;
 
         path[0] = from;
@@ -262,8 +262,6 @@ static int find_cycle(Graph *g, size_t from)
                 path[depth] = (size_t)edge->to;
                 at[depth] = g->first[edge->to];
         }
-        free(path);
-        free(at);
         return r;
 }
 
@@ -324,7 +322,13 @@ static void mark_needed(const Graph *g, size_t target, bool *needed)
 int stages_reachable(const Stages *stages, const char *const *base_names, size_t target, bool *ret_needed, int *base_of, Diagnosis *diag, Error *err)
 {
         size_t n = stages->n_items;
-        Graph g = { .stages = stages, .first = NEW_ARRAY(size_t, n + 1), .state = NEW_ARRAY(unsigned char, n), .diag = diag, .err = err };
+        Graph g = { .stages = stages,
+                    .first = NEW_ARRAY(size_t, n + 1),
+                    .state = NEW_ARRAY(unsigned char, n),
+                    .path = NEW_ARRAY(size_t, n + 1),
+                    .at = NEW_ARRAY(size_t, n + 1),
+                    .diag = diag,
+                    .err = err };
         Map *before = map_new(NULL); /* grows with i, so that a name used by all stages is no long search */
         int r = 0;
 
@@ -354,5 +358,7 @@ int stages_reachable(const Stages *stages, const char *const *base_names, size_t
         free(g.edges);
         free(g.first);
         free(g.state);
+        free(g.path);
+        free(g.at);
         return r;
 }

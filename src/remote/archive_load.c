@@ -23,8 +23,8 @@
 #define READ_SIZE ((size_t)1 << 20)
 /* A header and what comes with it decide what a member is. */
 #define PEEK_SIZE TAR_BLOCK_SIZE
-/* What a compressed archive may grow to against its size. */
-#define ARCHIVE_RATIO_MAX 2000
+/* What a compressed archive may grow to against its size (and 64 MiB), as a layer in it may. gzip ends at 1032, so a higher limit would never be met. */
+#define ARCHIVE_RATIO_MAX 400
 
 static void free_member(void *data)
 {
