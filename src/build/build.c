@@ -34,7 +34,7 @@ static void free_tree(void *tree)
         source_tree_free(tree);
 }
 
-static Build *build_new(Store *store, const BuildOptions *options)
+Build *build_new(Store *store, const BuildOptions *options)
 {
         Build *build = NEW(Build);
 
@@ -60,7 +60,7 @@ static void drop_secrets(Build *build)
         free(build->secret_dir);
 }
 
-static void build_free(Build *build)
+void build_free(Build *build)
 {
         if (!build)
                 return;
@@ -98,8 +98,6 @@ static void build_free(Build *build)
         pthread_mutex_destroy(&build->lock);
         free(build);
 }
-DEFINE_CLEANUP(Build *, build_free)
-
 int build_explain(const Build *build, const Diagnosis *diagnosis, Error *err)
 {
         _cleanup_buf_ Buf text = BUF_INIT(BUF_MAX_DEFAULT);

@@ -151,6 +151,11 @@ struct Build {
         int stop_fd;          /* eventfd: readable then; -1 while nothing runs */
 };
 
+/* --- build.c --- */
+Build *build_new(Store *store, const BuildOptions *options);
+void build_free(Build *build);
+DEFINE_CLEANUP(Build *, build_free)
+
 /* Puts the lines that an error is about behind its message, as buildx shows them. Returns -1. */
 int build_explain(const Build *build, const Diagnosis *diagnosis, Error *err);
 
@@ -159,6 +164,9 @@ int build_check(Build *build, Error *err);
 
 /* --- load.c: what the build is made of --- */
 int build_load(Build *build, Error *err);
+/* The same without progress, and without looking into the Dockerfile: its text, names, platforms, the ignore file. */
+int build_load_text(Build *build, Error *err);
+int build_parse_text(Build *build, Error *err);               /* then: the Dockerfile's stages */
 ScopeOptions target_scope_options(const BuildTarget *target); /* valid as long as the build */
 /* The build context, opened when it is first needed. */
 int build_context(Build *build, SourceTree **ret, Error *err);

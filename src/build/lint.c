@@ -3,6 +3,28 @@
 #include "base/mem.h"
 #include "dockerfile/lint.h"
 
+void build_lint_base(const ImageConfig *config, LintBase *ret)
+{
+        ret->known = true;
+        strlist_copy(&ret->env, &config->config.env);
+        strlist_copy(&ret->onbuild, &config->config.on_build);
+        ret->os = xstrdup_or_null(config->platform.os);
+        ret->arch = xstrdup_or_null(config->platform.architecture);
+        ret->variant = xstrdup_or_null(config->platform.variant);
+        ret->work_dir = xstrdup_or_null(config->config.working_dir);
+        ret->has_shell = config->config.shell.n_items > 0;
+}
+
+const char *build_lint_option(const Build *build)
+{
+        const StrList *args = &build->options->build_args;
+        const char *value = NULL;
+
+        for (size_t i = 0; i < args->n_items; i++)
+                value = str_starts(args->items[i], "BUILDKIT_DOCKERFILE_CHECK=") ? strchr(args->items[i], '=') + 1 : value;
+        return value;
+}
+
 /* What is known of a base image: those that this build has resolved. */
 static int known_base(void *user, const char *image, const char *platform, LintBase *ret, Error *err)
 {
@@ -16,14 +38,7 @@ static int known_base(void *user, const char *image, const char *platform, LintB
 
                 if (!stage->needed || stage->base || !streq(stage->base_name, image))
                         continue;
-                ret->known = true;
-                strlist_copy(&ret->env, &config->config.env);
-                strlist_copy(&ret->onbuild, &config->config.on_build);
-                ret->os = xstrdup_or_null(config->platform.os);
-                ret->arch = xstrdup_or_null(config->platform.architecture);
-                ret->variant = xstrdup_or_null(config->platform.variant);
-                ret->work_dir = xstrdup_or_null(config->config.working_dir);
-                ret->has_shell = config->config.shell.n_items > 0;
+                build_lint_base(config, ret);
                 return 0;
         }
         return 0;
@@ -48,6 +63,8 @@ int build_lint(Build *build, Error *err)
         LintOptions options = {
                 .scope = target_scope_options(&build->targets[0]),
                 .target = build->options->target,
+                .needed_only = true,
+                .check = build_lint_option(build),
                 .ignore = build->ignore,
                 .base_image = known_base,
                 .user = build,
@@ -55,6 +72,8 @@ int build_lint(Build *build, Error *err)
 
         if (lint_run_parsed(&result, build->parsed, &options, err) < 0)
                 return -1;
+        if (result.bad_options)
+                return error_set(err, ERROR_INVALID, "%s", result.build_error.message);
         for (size_t i = 0; i < result.n_warnings; i++) {
                 const LintWarning *found = &result.warnings[i];
 

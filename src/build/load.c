@@ -79,7 +79,7 @@ static int load_dockerfile(Build *build, char **ret_path, Error *err)
         return 0;
 }
 
-static int parse_dockerfile(Build *build, Error *err)
+int build_parse_text(Build *build, Error *err)
 {
         const char *name = build->dockerfile_name;
         const Buf *text = &build->dockerfile_text;
@@ -288,6 +288,15 @@ static int load_names(Build *build, Error *err)
         return 0;
 }
 
+int build_load_text(Build *build, Error *err)
+{
+        _cleanup_free_ char *path = NULL;
+
+        if (load_names(build, err) < 0 || load_platforms(build, err) < 0 || load_dockerfile(build, &path, err) < 0)
+                return -1;
+        return load_ignore(build, path, err);
+}
+
 int build_load(Build *build, Error *err)
 {
         _cleanup_free_ char *path = NULL;
@@ -301,7 +310,7 @@ int build_load(Build *build, Error *err)
         title = xasprintf("[internal] load build definition from %s", build->dockerfile_name);
         vertex = progress_vertex(build->progress, &(VertexInfo){ .name = title });
         progress_start(build->progress, vertex);
-        if (parse_dockerfile(build, err) < 0) {
+        if (build_parse_text(build, err) < 0) {
                 progress_fail(build->progress, vertex, error_message(err));
                 return -1;
         }

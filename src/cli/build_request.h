@@ -12,7 +12,9 @@
 
 typedef struct BuildFlags {
         StrList add_hosts, allow, build_args, contexts;
-        const char *cgroup_parent, *file;
+        const char *call, *cgroup_parent;
+        bool check;
+        const char *file, *format;
         bool force_rm, host_ca;
         const char *iidfile;
         int64_t jobs;

@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "build/build.h"
+#include "cli/build_call.h"
 #include "cli/build_progress.h"
 #include "cli/build_request.h"
 #include "cli/command_list.h"
@@ -33,7 +34,12 @@ static int run_build(Cli *cli, const void *data, const StrList *args, Error *err
         Store *store = NULL;
         int r;
 
-        if (build_request_make(flags, args->items[0], &request, err) < 0 || build_progress_open(flags->quiet ? "quiet" : flags->progress, &progress, err) < 0)
+        if (build_request_make(flags, args->items[0], &request, err) < 0)
+                return -1;
+        r = build_call_run(cli, flags, &request.options, err);
+        if (r != BUILD_CALL_NONE)
+                return r;
+        if (build_progress_open(flags->quiet ? "quiet" : flags->progress, &progress, err) < 0)
                 return -1;
         request.options.event = build_progress_event;
         request.options.user = progress;

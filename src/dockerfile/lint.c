@@ -300,7 +300,7 @@ static int plan(LintRun *run, Error *err)
                 run->diag->message = xstrdup(error_message(err));
                 return -1;
         }
-        if (str_empty(options->target))
+        if (str_empty(options->target) && !options->needed_only)
                 target = STAGES_ALL;
         if (stages_reachable(run->stages, (const char *const *)run->base_names, target, run->needed, run->base_of, &run->order, err) < 0) {
                 if (!str_starts(run->order.message, "cannot ")) {
@@ -391,7 +391,8 @@ static int read_config(LintRun *run, const Dockerfile *df, Error *inner)
 
         if (!text && df)
                 text = dockerfile_directive(df, "check");
-        if (lint_config_parse(&run->config, text ? text : "", inner) < 0)
+        run->result->bad_options = lint_config_parse(&run->config, text ? text : "", inner) < 0;
+        if (run->result->bad_options)
                 return error_wrap(inner, "failed to parse check options");
         return 0;
 }

@@ -59,6 +59,7 @@ typedef struct LintResult {
         size_t n_warnings, capacity;
         bool error_on_warning; /* `error=true`: a build with warnings fails */
         bool has_build_error;  /* the Dockerfile is wrong: `build_error` says how; warnings up to there are kept */
+        bool bad_options;      /* … because of its check options: no other part of a build finds that */
         Diagnosis build_error;
 } LintResult;
 
@@ -78,7 +79,8 @@ void lint_base_done(LintBase *base);
 
 typedef struct LintOptions {
         ScopeOptions scope;
-        const char *target;          /* NULL: all stages are checked */
+        const char *target;          /* NULL: all stages are checked, or with `needed_only` … */
+        bool needed_only;            /* … those that the last one needs, as in an ordinary build */
         const char *check;           /* replaces the file's directive (BUILDKIT_DOCKERFILE_CHECK); NULL: the file's */
         const IgnoreMatcher *ignore; /* of the build context; NULL: none */
         /* Fills *ret for an image reference and platform ("linux/amd64"; NULL: the target's). NULL callback: nothing is known. -1 makes a build error. */

@@ -178,7 +178,14 @@ int store_open(const StoreOptions *options, Store **ret, Error *err)
         pthread_mutex_init(&store->driver_mutex, NULL);
         if (parse_driver(driver, &store->driver, err) < 0 || choose_root(options ? options->root : NULL, &store->root, err) < 0)
                 return -1;
-        if (open_root(store, err) < 0 || open_locked(store, err) < 0)
+        if (options && options->existing) {
+                store->root_fd = open(store->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                if (store->root_fd < 0 || !has_database(store))
+                        return error_set(err, ERROR_NOT_FOUND, "there is no store '%s'", store->root);
+        } else if (open_root(store, err) < 0) {
+                return -1;
+        }
+        if (open_locked(store, err) < 0)
                 return -1;
         *ret = TAKE_PTR(store);
         return 0;

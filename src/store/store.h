@@ -39,6 +39,7 @@ typedef struct Store Store;
 
 typedef struct StoreOptions {
         const char *root;   /* NULL: MICA_ROOT, else /var/lib/mica as root, else $XDG_DATA_HOME/mica */
+        bool existing;      /* do not make it: NOT_FOUND when there is none */
         const char *driver; /* "erofs", "dir", or NULL: MICA_STORE_DRIVER, else the best that works here */
 } StoreOptions;
 

@@ -1,0 +1,387 @@
+#include "dockerfile/outline.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+/* What one stage declares and reads. */
+typedef struct OutlineStage {
+        StageScope scope;
+        bool walked, collected;
+        LintBase base;
+        OutlineList args, secrets, ssh, caches;
+        StrList used;    /* arguments that count: declared here, or named by FROM */
+        size_t *sources; /* stages that it copies or mounts from */
+        size_t n_sources, capacity;
+} OutlineStage;
+
+typedef struct Outliner {
+        const Stages *stages;
+        const LintOptions *options;
+        Diagnosis *diag;
+        GlobalScope *global;
+        OutlineStage *items;
+        int *base_of;
+        char **base_names;
+        OutlineList global_args;
+        StrList *global_uses; /* for each of global_args: the arguments that its value is made of */
+} Outliner;
+
+static void list_done(OutlineList *list)
+{
+        for (size_t i = 0; i < list->n_items; i++) {
+                free(list->items[i].name);
+                free(list->items[i].value);
+                free(list->items[i].description);
+        }
+        free(list->items);
+        *list = (OutlineList){ 0 };
+}
+
+void outline_done(Outline *outline)
+{
+        free(outline->name);
+        free(outline->description);
+        list_done(&outline->args);
+        list_done(&outline->secrets);
+        list_done(&outline->ssh);
+        list_done(&outline->caches);
+        *outline = OUTLINE_INIT;
+}
+
+static OutlineItem *list_find(const OutlineList *list, const char *name)
+{
+        for (size_t i = 0; i < list->n_items; i++)
+                if (streq(list->items[i].name, name))
+                        return &list->items[i];
+        return NULL;
+}
+
+/* The first of a name stays, unless `replace`. */
+static void list_add(OutlineList *list, const OutlineItem *item, bool replace)
+{
+        OutlineItem copy = { xstrdup(item->name), xstrdup_or_null(item->value), xstrdup_or_null(item->description), item->required, item->range };
+        OutlineItem *old = list_find(list, item->name);
+
+        if (!old) {
+                GROW(list->items, list->capacity, list->n_items + 1);
+                list->items[list->n_items++] = copy;
+                return;
+        }
+        if (replace) {
+                OutlineItem first = *old;
+
+                *old = copy;
+                copy = first;
+        }
+        free(copy.name);
+        free(copy.value);
+        free(copy.description);
+}
+
+/* --- arguments before the first FROM --- */
+
+static void note_global_pair(Outliner *o, const Instruction *in, const DfPair *pair)
+{
+        ExpandEnv env = global_scope_env(o->global);
+        const ExpandOptions options = { .escape = in->escape };
+        _cleanup_expand_use_ ExpandUse use = EXPAND_USE_INIT;
+        _cleanup_error_ Error ignored = ERROR_INIT;
+        _cleanup_free_ char *text = NULL;
+        size_t at;
+
+        list_add(&o->global_args,
+                 &(OutlineItem){ .name = (char *)pair->key,
+                                 .value = (char *)global_scope_get(o->global, pair->key),
+                                 .description = (char *)pair->doc,
+                                 .range = in->range },
+                 true);
+        at = (size_t)(list_find(&o->global_args, pair->key) - o->global_args.items);
+        o->global_uses = xreallocarray(o->global_uses, o->global_args.n_items, sizeof(*o->global_uses));
+        if (at + 1 == o->global_args.n_items)
+                o->global_uses[at] = (StrList){ 0 };
+        if (!pair->value || global_scope_build_arg(o->global, pair->key))
+                return;
+        /* It was expanded once already, so this cannot fail. */
+        (void)expand_word(&text, pair->value, &env, &options, &use, &ignored);
+        for (size_t i = 0; i < use.used.n_items; i++)
+                if (!streq(use.used.items[i], pair->key) && !strlist_has(&o->global_uses[at], use.used.items[i]))
+                        strlist_add(&o->global_uses[at], use.used.items[i]);
+}
+
+/* Marks a global argument and those that its value is made of. */
+static void use_arg(Outliner *o, StrList *used, const char *name)
+{
+        const OutlineItem *global = list_find(&o->global_args, name);
+
+        if (strlist_has(used, name))
+                return;
+        strlist_add(used, name);
+        if (!global)
+                return;
+        for (size_t i = 0, n = (size_t)(global - o->global_args.items); i < o->global_uses[n].n_items; i++)
+                use_arg(o, used, o->global_uses[n].items[i]);
+}
+
+/* --- instructions --- */
+
+static void note_source(OutlineStage *stage, int source)
+{
+        if (source < 0)
+                return;
+        GROW(stage->sources, stage->capacity, stage->n_sources + 1);
+        stage->sources[stage->n_sources++] = (size_t)source;
+}
+
+static int walk_from(Outliner *o, OutlineStage *stage, const Instruction *in, const char *from, Error *err)
+{
+        int source;
+
+        if (str_empty(from))
+                return 0;
+        if (stages_find_source(o->stages, in, from, &source, o->diag, err) < 0)
+                return -1;
+        note_source(stage, source);
+        return 0;
+}
+
+static int walk_arg(Outliner *o, OutlineStage *stage, const Instruction *in, Error *err)
+{
+        if (stage_scope_arg(&stage->scope, in, NULL, NULL, o->diag, err) < 0)
+                return -1;
+        for (size_t i = 0; i < in->pairs.n_items; i++) {
+                const DfPair *pair = &in->pairs.items[i];
+                bool given = global_scope_build_arg(o->global, pair->key) != NULL;
+
+                use_arg(o, &stage->used, pair->key);
+                /* A bare ARG of a global one stands for that. */
+                if (!pair->value && !given && global_scope_get(o->global, pair->key))
+                        continue;
+                list_add(&stage->args,
+                         &(OutlineItem){ .name = (char *)pair->key,
+                                         .value = (char *)(pair->value || given ? stage_scope_get(&stage->scope, pair->key) : NULL),
+                                         .description = (char *)pair->doc,
+                                         .range = in->range },
+                         true);
+        }
+        return 0;
+}
+
+static int walk_run(Outliner *o, OutlineStage *stage, const Instruction *in, Error *err)
+{
+        for (size_t i = 0; i < in->run.n_mounts; i++) {
+                const DfMount *mount = &in->run.mounts[i];
+                OutlineItem item = { .required = mount->required, .range = in->range };
+                const char *slash = mount->target ? strrchr(mount->target, '/') : NULL;
+
+                if (walk_from(o, stage, in, mount->from, err) < 0)
+                        return -1;
+                if (mount->type == MOUNT_SECRET) {
+                        item.name = (char *)(mount->id ? mount->id : mount->source ? mount->source : slash ? slash + 1 : mount->target);
+                        if (item.name)
+                                list_add(&stage->secrets, &item, false);
+                } else if (mount->type == MOUNT_SSH) {
+                        item.name = (char *)(mount->id ? mount->id : "default");
+                        list_add(&stage->ssh, &item, false);
+                } else if (mount->type == MOUNT_CACHE && (mount->id || mount->target)) {
+                        item.required = false;
+                        item.name = (char *)(mount->id ? mount->id : mount->target);
+                        list_add(&stage->caches, &item, false);
+                }
+        }
+        return 0;
+}
+
+static int walk_instruction(Outliner *o, OutlineStage *stage, const Instruction *source, Error *err)
+{
+        _cleanup_(instruction_freep) Instruction *in = NULL;
+        ExpandEnv env = stage_scope_env(&stage->scope);
+
+        if (source->kind == INSTRUCTION_ARG)
+                return walk_arg(o, stage, source, err);
+        if (source->kind != INSTRUCTION_ENV && source->kind != INSTRUCTION_RUN && source->kind != INSTRUCTION_COPY)
+                return 0;
+        if (instruction_expand(&in, source, &env, NULL, o->diag, err) < 0)
+                return -1;
+        if (in->kind == INSTRUCTION_RUN)
+                return walk_run(o, stage, in, err);
+        if (in->kind == INSTRUCTION_COPY)
+                return walk_from(o, stage, in, in->copy.from, err);
+        for (size_t i = 0; i < in->pairs.n_items; i++)
+                if (stage_scope_set(&stage->scope, in->pairs.items[i].key, in->pairs.items[i].value, err) < 0)
+                        return -1;
+        return 0;
+}
+
+static int walk_trigger(Outliner *o, OutlineStage *walked, const Stage *stage, const char *expression, Error *err)
+{
+        _cleanup_(dockerfile_freep) Dockerfile *df = NULL;
+        _cleanup_(instruction_freep) Instruction *trigger = NULL;
+
+        if (dockerfile_parse_trigger(&df, stage->from->filename, expression, stage->from->range, o->diag, err) < 0 ||
+            instruction_parse(&trigger, df, df->nodes[0], o->diag, err) < 0)
+                return -1;
+        return walk_instruction(o, walked, trigger, err);
+}
+
+/* --- stages --- */
+
+static int start_stage(Outliner *o, const Stage *stage, StrList *triggers, Error *err)
+{
+        OutlineStage *walked = &o->items[stage->index];
+        int base = o->base_of[stage->index];
+        const char *name = o->base_names[stage->index];
+
+        walked->walked = true;
+        if (base < 0) {
+                if (!streq(name, "scratch") && o->options->base_image && o->options->base_image(o->options->user, name, NULL, &walked->base, err) < 0)
+                        return -1;
+                stage_scope_init(&walked->scope, o->global, &walked->base.env);
+                strlist_copy(triggers, &walked->base.onbuild);
+                return 0;
+        }
+        note_source(walked, base);
+        stage_scope_init_from(&walked->scope, &o->items[base].scope);
+        for (size_t i = 0; i < o->stages->items[base].n_instructions; i++)
+                if (o->stages->items[base].instructions[i].kind == INSTRUCTION_ONBUILD)
+                        strlist_add(triggers, o->stages->items[base].instructions[i].onbuild.expression);
+        return 0;
+}
+
+static int walk_stage(Outliner *o, const Stage *stage, Error *err)
+{
+        OutlineStage *walked = &o->items[stage->index];
+        _cleanup_strlist_ StrList triggers = { 0 };
+
+        if (start_stage(o, stage, &triggers, err) < 0)
+                return -1;
+        for (size_t i = 0; i < triggers.n_items; i++)
+                if (walk_trigger(o, walked, stage, triggers.items[i], err) < 0)
+                        return -1;
+        for (size_t i = 0; i < stage->n_instructions; i++)
+                if (walk_instruction(o, walked, &stage->instructions[i], err) < 0)
+                        return -1;
+        return 0;
+}
+
+static void merge(OutlineList *to, const OutlineList *from)
+{
+        for (size_t i = 0; i < from->n_items; i++)
+                list_add(to, &from->items[i], false);
+}
+
+/* A stage's own come first, then those of the stages that it needs. */
+static void collect(Outliner *o, Outline *ret, size_t index)
+{
+        OutlineStage *stage = &o->items[index];
+
+        if (stage->collected)
+                return;
+        stage->collected = true;
+        for (size_t i = 0; i < stage->used.n_items; i++) {
+                const OutlineItem *arg = list_find(&stage->args, stage->used.items[i]);
+
+                arg = arg ? arg : list_find(&o->global_args, stage->used.items[i]);
+                if (arg)
+                        list_add(&ret->args, arg, false);
+        }
+        merge(&ret->secrets, &stage->secrets);
+        merge(&ret->ssh, &stage->ssh);
+        merge(&ret->caches, &stage->caches);
+        for (size_t i = 0; i < stage->n_sources; i++)
+                collect(o, ret, stage->sources[i]);
+}
+
+/* By line; a stable sort, as the lists are short. */
+static void sort_list(OutlineList *list)
+{
+        for (size_t i = 1; i < list->n_items; i++)
+                for (size_t j = i; j > 0 && list->items[j - 1].range.start > list->items[j].range.start; j--) {
+                        OutlineItem later = list->items[j - 1];
+
+                        list->items[j - 1] = list->items[j];
+                        list->items[j] = later;
+                }
+}
+
+static int outline_stages(Outliner *o, size_t target, Outline *ret, Error *err)
+{
+        size_t n = o->stages->n_items;
+        _cleanup_free_ bool *needed = NEW_ARRAY(bool, n);
+
+        for (size_t i = 0; i < n; i++) {
+                _cleanup_expand_use_ ExpandUse image = EXPAND_USE_INIT, platform_use = EXPAND_USE_INIT;
+                _cleanup_free_ char *platform = NULL;
+
+                if (global_scope_from(o->global, o->stages->items[i].from, &o->base_names[i], &platform, &image, &platform_use, o->diag, err) < 0)
+                        return -1;
+                for (size_t j = 0; j < image.used.n_items; j++)
+                        use_arg(o, &o->items[i].used, image.used.items[j]);
+                for (size_t j = 0; j < platform_use.used.n_items; j++)
+                        use_arg(o, &o->items[i].used, platform_use.used.items[j]);
+        }
+        if (stages_reachable(o->stages, (const char *const *)o->base_names, target, needed, o->base_of, o->diag, err) < 0)
+                return -1;
+        for (size_t i = 0; i < n; i++)
+                if (needed[i] && walk_stage(o, &o->stages->items[i], err) < 0)
+                        return -1;
+        collect(o, ret, target);
+        return 0;
+}
+
+static void outliner_done(Outliner *o)
+{
+        for (size_t i = 0; i < o->stages->n_items; i++) {
+                OutlineStage *stage = &o->items[i];
+
+                if (stage->walked)
+                        stage_scope_done(&stage->scope);
+                lint_base_done(&stage->base);
+                list_done(&stage->args);
+                list_done(&stage->secrets);
+                list_done(&stage->ssh);
+                list_done(&stage->caches);
+                strlist_done(&stage->used);
+                free(stage->sources);
+                free(o->base_names[i]);
+        }
+        for (size_t i = 0; i < o->global_args.n_items; i++)
+                strlist_done(&o->global_uses[i]);
+        free(o->global_uses);
+        list_done(&o->global_args);
+        free(o->items);
+        free(o->base_of);
+        free(o->base_names);
+        global_scope_free(o->global);
+}
+
+int outline_make(Outline *ret, const Stages *stages, const LintOptions *options, Diagnosis *diag, Error *err)
+{
+        size_t target, n = stages->n_items;
+        Outliner o = { .stages = stages, .options = options, .diag = diag };
+        const FromInstruction *from;
+        int r;
+
+        if (stages_target(stages, options->target, &target, err) < 0)
+                return -1;
+        o.items = NEW_ARRAY(OutlineStage, n);
+        o.base_of = NEW_ARRAY(int, n);
+        o.base_names = NEW_ARRAY(char *, n);
+        r = global_scope_new(&o.global, stages, &options->scope, diag, err);
+        for (size_t i = 0; r == 0 && i < stages->n_global_args; i++)
+                for (size_t j = 0; j < stages->global_args[i].pairs.n_items; j++)
+                        note_global_pair(&o, &stages->global_args[i], &stages->global_args[i].pairs.items[j]);
+        if (r == 0)
+                r = outline_stages(&o, target, ret, err);
+        outliner_done(&o);
+        if (r < 0)
+                return -1;
+        from = &stages->items[target].from->from;
+        ret->name = xstrdup_or_null(from->name);
+        ret->description = xstrdup_or_null(from->doc);
+        sort_list(&ret->args);
+        sort_list(&ret->secrets);
+        sort_list(&ret->ssh);
+        sort_list(&ret->caches);
+        return 0;
+}
