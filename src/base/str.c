@@ -144,6 +144,19 @@ int str_to_i64(const char *s, int64_t *ret)
         return 0;
 }
 
+int str_to_bool(const char *value, bool *ret)
+{
+        static const char *const yes[] = { "1", "t", "T", "true", "TRUE", "True" }, *const no[] = { "0", "f", "F", "false", "FALSE", "False" };
+
+        for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
+                if (streq(value, yes[i]) || streq(value, no[i])) {
+                        *ret = streq(value, yes[i]);
+                        return 0;
+                }
+        }
+        return -EINVAL;
+}
+
 int str_to_size(const char *s, uint64_t *ret)
 {
         static const char units[] = "kmgtp";

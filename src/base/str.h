@@ -59,6 +59,9 @@ int str_to_u32(const char *s, uint32_t *ret);
 int str_to_i64(const char *s, int64_t *ret);                      /* a leading '-' is allowed */
 int str_to_u64_base(const char *s, unsigned base, uint64_t *ret); /* base 8 or 16; no prefix */
 
+/* Go's strconv.ParseBool: 1, t, T, true, TRUE, True and their opposites. 0 or -EINVAL. */
+int str_to_bool(const char *s, bool *ret);
+
 /*
  * A size as docker reads it: a decimal number (a fraction is allowed) and an optional unit b, k, m, g, t, p in either case,
  * each optionally followed by "b" or "ib"; always powers of 1024. Returns bytes; -EINVAL, -ERANGE.

@@ -13,6 +13,7 @@
 
 void build_options_done(BuildOptions *options)
 {
+        build_annotations_done(&options->annotations);
         strlist_done(&options->platforms);
         strlist_done(&options->tags);
         strlist_done(&options->build_args);
@@ -25,6 +26,8 @@ void build_options_done(BuildOptions *options)
 void build_result_done(BuildResult *result)
 {
         free(result->platform);
+        free(result->descriptor);
+        string_map_done(&result->provenance);
         strlist_done(&result->names);
         *result = (BuildResult){ 0 };
 }

@@ -18,9 +18,11 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/str.h"
+#include "build/output.h"
 #include "crypto/digest.h"
 #include "runtime/runtime.h"
 #include "store/store.h"
+#include "json/string_map.h"
 
 /* --- what is told while it goes on --- */
 
@@ -124,7 +126,10 @@ typedef struct BuildOptions {
 
         int64_t epoch; /* SOURCE_DATE_EPOCH in seconds, -1: none. The build argument of that name has precedence */
         unsigned jobs; /* steps at the same time; 0: as many as there are processors */
-        bool discard;  /* build for the cache and the messages only: no image is recorded (--output type=cacheonly) */
+
+        const BuildOutput *outputs; /* none: an image in the store */
+        size_t n_outputs;
+        BuildAnnotations annotations; /* of every output that is an image */
 
         /* Called one at a time, with a lock held: it must not call back into the build. May be NULL. */
         void (*event)(void *user, const BuildEvent *event);
@@ -141,8 +146,12 @@ void build_options_done(BuildOptions *options);
 /* --- what comes out --- */
 
 typedef struct BuildResult {
-        Digest id;       /* of the config: the image's id */
-        Digest manifest; /* of the manifest */
+        Digest id;     /* of the config: the image's id; of the index when there is one; unset when no output is an image */
+        Digest digest; /* of what names point to: the manifest or the index */
+        bool is_index;
+        char *descriptor;     /* of the same, as JSON */
+        StringMap provenance; /* "buildx.build.provenance", with "/linux/arm64" when there are several platforms: JSON */
+        Digest manifest;      /* of the manifest (of the first platform) */
         uint64_t manifest_size, config_size;
         const char *manifest_media_type; /* static */
         char *platform;                  /* "linux/amd64" */

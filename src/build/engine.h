@@ -76,6 +76,7 @@ struct BuildStage {
         BuildStage *base;    /* the stage it starts from, or NULL */
         bool needed, no_cache, begun;
         ImageConfig image; /* of the base image */
+        Digest image_id;   /* unset for scratch */
         Dockerfile **triggers;
         Instruction **trigger_instructions;
         size_t n_triggers;
@@ -228,5 +229,6 @@ int build_write_layer(BuildStage *stage, Work *work, Dest *dest, Digest *ret_dif
 /* --- schedule.c --- */
 int build_execute(Build *build, Error *err);
 
-/* --- finish.c --- */
+/* --- finish.c, export.c --- */
+int build_export(Build *build, BuildResult *ret, Error *err);
 int build_finish(Build *build, BuildResult *ret, Error *err);

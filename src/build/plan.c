@@ -185,7 +185,6 @@ static int load_base(BuildStage *stage, Error *err)
         const char *image = named_value(build, stage->base_name, "docker-image://");
         const char *platform = stage->platform ? stage->platform : build->options->platforms.n_items ? stage->target->text : NULL;
         BuildVertex *vertex;
-        Digest id;
 
         SourceTree *directory;
         int named = build_named_context(build, stage->base_name, &directory, err);
@@ -207,7 +206,7 @@ static int load_base(BuildStage *stage, Error *err)
         title = xasprintf("[internal] load metadata for %s", image ? image : stage->base_name);
         vertex = progress_vertex(build->progress, &(VertexInfo){ .name = title });
         progress_start(build->progress, vertex);
-        if (base_resolve(build, image ? image : stage->base_name, platform, &stage->image, &id, err) < 0) {
+        if (base_resolve(build, image ? image : stage->base_name, platform, &stage->image, &stage->image_id, err) < 0) {
                 if (stage->parsed)
                         diagnosis_add_range(&build->diagnosis, stage->parsed->from->range);
                 progress_fail(build->progress, vertex, error_message(err));

@@ -134,7 +134,11 @@ static void plain_event(void *state, const BuildEvent *event)
                         _cleanup_free_ char *size = str_from_size(event->current);
 
                         turn_to(plain, step, event->vertex);
-                        fprintf(stderr, "#%u %s %s done\n", event->vertex->id, event->name, size);
+                        /* What has no size is a thing that was done, not bytes that went somewhere. */
+                        if (event->current || event->total)
+                                fprintf(stderr, "#%u %s %s done\n", event->vertex->id, event->name, size);
+                        else
+                                fprintf(stderr, "#%u %s done\n", event->vertex->id, event->name);
                 }
                 break;
         case BUILD_EVENT_WARNING:

@@ -10,6 +10,7 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
+#include "cli/build_output.h"
 #include "cli/context.h"
 
 /* A Dockerfile on standard input. The builder has its own limit; this one only bounds what is read. */
@@ -18,6 +19,8 @@
 const Option build_options[] = {
         { "add-host", 0, OPTION_LIST, offsetof(BuildFlags, add_hosts), .help = "Add a custom host-to-IP mapping (format: \"host:ip\")" },
         { "allow", 0, OPTION_CSV, offsetof(BuildFlags, allow), "entitlements", .help = "Allow extra privileged entitlement (network.host, security.insecure)" },
+        { "annotation", 0, OPTION_LIST, offsetof(BuildFlags, annotations),
+          .help = "Add annotation to the image (format: \"[TYPE[,TYPE]:]key=value\"; types: manifest, index, manifest-descriptor, index-descriptor)" },
         { "build-arg", 0, OPTION_LIST, offsetof(BuildFlags, build_args), .help = "Set build-time variables" },
         { "build-context", 0, OPTION_LIST, offsetof(BuildFlags, contexts), .help = "Additional build contexts (e.g., name=path)" },
         { "call", 0, OPTION_STRING, offsetof(BuildFlags, call),
@@ -35,14 +38,20 @@ const Option build_options[] = {
         { "iidfile", 0, OPTION_STRING, offsetof(BuildFlags, iidfile), .help = "Write the image ID to a file", .flags = OPTION_FILE },
         { "jobs", 'j', OPTION_INT, offsetof(BuildFlags, jobs), .help = "Steps that run at the same time (default: as many as there are processors)" },
         { "label", 0, OPTION_LIST, offsetof(BuildFlags, labels), .help = "Set metadata for an image" },
-        { "load", 0, OPTION_BOOL, offsetof(BuildFlags, load), .help = "Accepted and without effect: the image is always in the store", .flags = OPTION_HIDDEN },
+        { "load", 0, OPTION_BOOL, offsetof(BuildFlags, load),
+          .help = "Shorthand for \"--output=type=docker\": the image is in the store also when there are other outputs" },
+        { "metadata-file", 0, OPTION_STRING, offsetof(BuildFlags, metadata_file), .help = "Write build result metadata to a file", .flags = OPTION_FILE },
         { "network", 0, OPTION_STRING, offsetof(BuildFlags, network), .help = "Set the networking mode for the \"RUN\" instructions during build",
           .value = "default", .choices = "default|host|none" },
         { "no-cache", 0, OPTION_BOOL, offsetof(BuildFlags, no_cache), .help = "Do not use cache when building the image" },
         { "no-cache-filter", 0, OPTION_CSV, offsetof(BuildFlags, no_cache_filter), "stages", .help = "Do not cache specified stages" },
+        { "output", 'o', OPTION_LIST, offsetof(BuildFlags, outputs),
+          .help = "Output destination (format: \"type=image|oci|docker|tar|local|cacheonly,dest=path\"; default: an image in the store)" },
         { "platform", 0, OPTION_STRING, offsetof(BuildFlags, platform), .help = "Set target platform for build" },
         { "progress", 0, OPTION_STRING, offsetof(BuildFlags, progress), .help = "Set type of progress output (auto, plain, tty, quiet)", .value = "auto",
           .choices = "auto|plain|tty|quiet" },
+        { "push", 0, OPTION_BOOL, offsetof(BuildFlags, push), .help = "Shorthand for \"--output=type=registry\": an error until there is a registry client",
+          .flags = OPTION_HIDDEN },
         { "quiet", 'q', OPTION_BOOL, offsetof(BuildFlags, quiet), .help = "Suppress the build output and print image ID on success" },
         { "rm", 0, OPTION_BOOL, offsetof(BuildFlags, rm), .help = "Accepted and without effect: there are no intermediate containers", .flags = OPTION_HIDDEN },
         { "secret", 0, OPTION_LIST, offsetof(BuildFlags, secrets),
@@ -78,6 +87,7 @@ void build_request_done(BuildRequest *request)
         free(request->ssh);
         free(request->contexts);
         free(request->limits);
+        build_outputs_free(request->outputs, request->options.n_outputs);
         buf_done(&request->dockerfile);
         build_options_done(&request->options);
 }
@@ -278,7 +288,7 @@ int build_request_make(const BuildFlags *flags, const char *path, BuildRequest *
         strlist_copy(&options->allow, &flags->allow);
         strlist_copy(&options->no_cache_filter, &flags->no_cache_filter);
         take_build_args(&flags->build_args, &options->build_args);
-        if (cli_source_date_epoch(&options->epoch, err) < 0 || take_lists(flags, request, err) < 0)
+        if (cli_source_date_epoch(&options->epoch, err) < 0 || take_lists(flags, request, err) < 0 || build_take_outputs(flags, request, err) < 0)
                 return -1;
         return take_input(flags, path, request, err);
 }

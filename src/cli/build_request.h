@@ -11,7 +11,7 @@
 #include "cli/option.h"
 
 typedef struct BuildFlags {
-        StrList add_hosts, allow, build_args, contexts;
+        StrList add_hosts, allow, annotations, build_args, contexts;
         const char *call, *cgroup_parent;
         bool check;
         const char *file, *format;
@@ -20,11 +20,11 @@ typedef struct BuildFlags {
         int64_t jobs;
         StrList labels;
         bool load;
-        const char *network;
+        const char *metadata_file, *network;
         bool no_cache;
-        StrList no_cache_filter;
+        StrList no_cache_filter, outputs;
         const char *platform, *progress;
-        bool quiet, rm;
+        bool push, quiet, rm;
         StrList secrets;
         int64_t shm_size;
         StrList ssh, tags;
@@ -41,6 +41,7 @@ typedef struct BuildRequest {
         BuildSsh *ssh;
         BuildNamedContext *contexts;
         RunLimit *limits;
+        BuildOutput *outputs;
         Buf dockerfile; /* from standard input */
 } BuildRequest;
 

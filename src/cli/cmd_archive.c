@@ -13,8 +13,8 @@
 #include "base/sys.h"
 #include "cli/command_list.h"
 #include "cli/context.h"
-#include "cli/output_file.h"
 #include "engine/images.h"
+#include "fs/output_file.h"
 #include "http/client.h"
 #include "oci/reference.h"
 #include "remote/archive.h"
@@ -80,7 +80,7 @@ static int save(Store *store, const SaveOptions *options, ArchiveFormat format, 
         if (!options->output)
                 return archive_save(store, items, n_items, format, &sink, err);
         sink = output_fd_sink(&file.fd);
-        r = output_file_open(&file, options->output, err);
+        r = output_file_open(&file, options->output, 0600, err);
         if (r >= 0)
                 r = archive_save(store, items, n_items, format, &sink, err);
         if (r >= 0)

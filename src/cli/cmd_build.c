@@ -1,12 +1,10 @@
 /*
  * mica build: options in, progress and the image's id out.
  */
-#include <fcntl.h>
-
-#include "base/fd.h"
 #include "base/mem.h"
 #include "build/build.h"
 #include "cli/build_call.h"
+#include "cli/build_output.h"
 #include "cli/build_progress.h"
 #include "cli/build_request.h"
 #include "cli/command_list.h"
@@ -24,11 +22,31 @@ static void keep_cache_limits(Cli *cli, Store *store)
                 cli_note(cli, "cannot keep the build cache within its limits: %s", error_message(&err));
 }
 
+/* What each event of a build is for. */
+typedef struct Watchers {
+        BuildProgress *progress;
+        BuildNotes notes;
+} Watchers;
+
+static void on_event(void *user, const BuildEvent *event)
+{
+        Watchers *watchers = user;
+
+        build_notes_event(&watchers->notes, event);
+        build_progress_event(watchers->progress, event);
+}
+
+static void watchers_done(Watchers *watchers)
+{
+        build_progress_close(watchers->progress);
+        build_notes_done(&watchers->notes);
+}
+
 static int run_build(Cli *cli, const void *data, const StrList *args, Error *err)
 {
         const BuildFlags *flags = data;
         _cleanup_(build_request_done) BuildRequest request = { 0 };
-        _cleanup_(build_progress_closep) BuildProgress *progress = NULL;
+        _cleanup_(watchers_done) Watchers watchers = { 0 };
         _cleanup_(build_result_done) BuildResult result = { 0 };
         char id[DIGEST_TEXT_SIZE];
         Store *store = NULL;
@@ -39,27 +57,23 @@ static int run_build(Cli *cli, const void *data, const StrList *args, Error *err
         r = build_call_run(cli, flags, &request.options, err);
         if (r != BUILD_CALL_NONE)
                 return r;
-        if (build_progress_open(flags->quiet ? "quiet" : flags->progress, &progress, err) < 0)
+        if (build_progress_open(flags->quiet ? "quiet" : flags->progress, &watchers.progress, err) < 0)
                 return -1;
-        request.options.event = build_progress_event;
-        request.options.user = progress;
+        request.options.event = on_event;
+        request.options.user = &watchers;
         request.options.cancel = interrupt_flag();
         if (cli_store(cli, &store, err) < 0)
                 return -1;
         r = build_run(store, &request.options, &result, err);
-        build_progress_close(TAKE_PTR(progress));
+        build_progress_close(TAKE_PTR(watchers.progress));
         if (r < 0 || result.n_cached < result.n_steps)
                 keep_cache_limits(cli, store);
         if (r < 0)
                 return err->code == ERROR_CANCELLED && *request.options.cancel ? (cli_report(cli, err), 128 + (int)*request.options.cancel) : -1;
-        digest_format(&result.id, id);
-        if (flags->iidfile) {
-                r = file_write_atomic(AT_FDCWD, flags->iidfile, id, strlen(id), 0644, false);
-                if (r < 0)
-                        return error_errno(err, r, "cannot write the image ID to '%s'", flags->iidfile);
-        }
-        if (flags->quiet)
-                fprintf(cli->out, "%s\n", id);
+        if (build_write_files(flags, &result, &watchers.notes, err) < 0)
+                return -1;
+        if (flags->quiet && build_prints_id(&request, &result))
+                fprintf(cli->out, "%s\n", digest_format(&result.id, id));
         return 0;
 }
 

@@ -8,9 +8,9 @@
 #include "base/mem.h"
 #include "cli/command_list.h"
 #include "cli/context.h"
-#include "cli/output_file.h"
 #include "container/files.h"
 #include "engine/images.h"
+#include "fs/output_file.h"
 
 /* --- diff --- */
 
@@ -67,7 +67,7 @@ static int run_export(Cli *cli, const void *data, const StrList *args, Error *er
         if (!flags->output)
                 return container_export(store, args->items[0], &sink, err);
         sink = output_fd_sink(&file.fd);
-        r = output_file_open(&file, flags->output, err);
+        r = output_file_open(&file, flags->output, 0600, err);
         if (r >= 0)
                 r = container_export(store, args->items[0], &sink, err);
         if (r >= 0)

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/csv.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "dockerfile/instruction_private.h"
@@ -22,62 +23,6 @@ typedef struct MountReader {
         Arena *arena;
         Error *err;
 } MountReader;
-
-/*
- * Splits one CSV record: fields in double quotes may hold commas, "" is a quote in them.
- * Errors: INVALID.
- */
-static int csv_split(const char *value, StrList *fields, Error *err)
-{
-        const char *p = value;
-        Buf field = BUF_INIT(SIZE_MAX / 2);
-        int r = 0;
-
-        for (;;) {
-                buf_reset(&field);
-                if (*p == '"') {
-                        for (p++; *p && !(p[0] == '"' && p[1] != '"'); p++) {
-                                p += *p == '"';
-                                buf_putc(&field, *p);
-                        }
-                        if (*p != '"' || (p[1] && p[1] != ',')) {
-                                r = error_set(err, ERROR_INVALID,
-                                              "failed to parse csv mounts: parse error on line 1, column %zu: extraneous or missing \" in quoted-field",
-                                              (size_t)(p - value) + 1);
-                                break;
-                        }
-                        p++;
-                } else {
-                        for (; *p && *p != ',' && *p != '"'; p++)
-                                buf_putc(&field, *p);
-                        if (*p == '"') {
-                                r = error_set(err, ERROR_INVALID, "failed to parse csv mounts: parse error on line 1, column %zu: bare \" in non-quoted-field",
-                                              (size_t)(p - value) + 1);
-                                break;
-                        }
-                }
-                strlist_addn(fields, buf_str(&field), field.size);
-                if (*p != ',')
-                        break;
-                p++;
-        }
-        buf_done(&field);
-        return r;
-}
-
-/* Go's strconv.ParseBool. */
-static int parse_bool(const char *value, bool *ret)
-{
-        static const char *const yes[] = { "1", "t", "T", "true", "TRUE", "True" }, *const no[] = { "0", "f", "F", "false", "FALSE", "False" };
-
-        for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
-                if (streq(value, yes[i]) || streq(value, no[i])) {
-                        *ret = streq(value, yes[i]);
-                        return 0;
-                }
-        }
-        return -1;
-}
 
 static int unexpected_key(const MountReader *r, const char *key)
 {
@@ -158,7 +103,7 @@ static int set_key(MountReader *r, const char *key, const char *value, const cha
         if (streq(key, "target") || streq(key, "dst") || streq(key, "destination"))
                 return set_text(r, &m->target, value);
         if (streq(key, "readonly") || streq(key, "ro") || streq(key, "readwrite") || streq(key, "rw")) {
-                if (parse_bool(value, &flag) < 0)
+                if (str_to_bool(value, &flag) < 0)
                         return invalid_value(r, key, value);
                 m->read_only = streq(key, "readonly") || streq(key, "ro") ? flag : !flag;
                 r->access_given = true;
@@ -167,7 +112,7 @@ static int set_key(MountReader *r, const char *key, const char *value, const cha
         if (streq(key, "required")) {
                 if (m->type != MOUNT_SECRET && m->type != MOUNT_SSH)
                         return unexpected_key(r, key);
-                return parse_bool(value, &m->required) < 0 ? invalid_value(r, key, value) : 0;
+                return str_to_bool(value, &m->required) < 0 ? invalid_value(r, key, value) : 0;
         }
         if (streq(key, "size")) {
                 if (m->type != MOUNT_TMPFS)
@@ -239,7 +184,7 @@ int mount_parse(DfMount *ret, const char *value, SourcePos pos, bool expand, con
         MountReader r = { .mount = &mount, .arena = arena, .err = err };
 
         if (csv_split(value, &fields, err) < 0)
-                return -1;
+                return error_wrap(err, "failed to parse csv mounts");
         for (size_t i = 0; i < fields.n_items; i++) {
                 const char *field = fields.items[i], *equals = strchr(field, '=');
                 _cleanup_free_ char *written = xstrndup(field, equals ? (size_t)(equals - field) : strlen(field)), *key = str_lower(written), *expanded = NULL;

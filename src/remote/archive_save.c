@@ -5,101 +5,23 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/fd.h"
-#include "base/map.h"
 #include "base/mem.h"
 #include "oci/config.h"
 #include "oci/layout.h"
 #include "oci/manifest.h"
 #include "oci/reference.h"
 #include "remote/archive.h"
-#include "tar/tar.h"
+#include "remote/layout_writer.h"
 #include "json/writer.h"
-
-#define COPY_SIZE ((size_t)1 << 20)
 
 typedef struct Saver {
         Store *store;
-        const Sink *to;
+        LayoutWriter *writer;
         ArchiveFormat format;
-        Map *written; /* paths of blobs that are in the archive */
         Index index;
         DockerArchive archive;
-        char *buffer; /* COPY_SIZE bytes */
 } Saver;
-
-static int put_header(Saver *saver, const char *path, TarType type, uint32_t mode, uint64_t size, Error *err)
-{
-        _cleanup_buf_ Buf header = BUF_INIT(MIB);
-        TarEntry entry = { .type = type, .path = (char *)path, .mode = mode, .size = size };
-
-        if (tar_write_header(&entry, &header, err) < 0)
-                return -1;
-        return sink_write(saver->to, header.data, header.size, err);
-}
-
-static int put_padding(Saver *saver, uint64_t size, Error *err)
-{
-        static const char zeros[TAR_BLOCK_SIZE];
-
-        return sink_write(saver->to, zeros, tar_padding(size), err);
-}
-
-static int put_file(Saver *saver, const char *path, const void *data, size_t size, Error *err)
-{
-        if (put_header(saver, path, TAR_FILE, 0644, size, err) < 0 || sink_write(saver->to, data, size, err) < 0)
-                return -1;
-        return put_padding(saver, size, err);
-}
-
-/* True when the blob has to be written now; remembers it. */
-static bool is_new(Saver *saver, const char *path)
-{
-        if (map_has(saver->written, path))
-                return false;
-        map_set(saver->written, path, NULL);
-        return true;
-}
-
-static int put_blob(Saver *saver, const Digest *digest, const void *data, size_t size, Error *err)
-{
-        char path[OCI_BLOB_PATH_SIZE];
-
-        oci_blob_path(digest, path);
-        return is_new(saver, path) ? put_file(saver, path, data, size, err) : 0;
-}
-
-/* Copies a file of `size` bytes as the blob `digest`; it must be what it is called. */
-static int put_blob_fd(Saver *saver, const Digest *digest, int fd, uint64_t size, Error *err)
-{
-        _cleanup_(hash_freep) Hash *hash = hash_new(digest->algorithm);
-        char path[OCI_BLOB_PATH_SIZE], text[DIGEST_TEXT_SIZE];
-        Digest found;
-
-        oci_blob_path(digest, path);
-        if (!is_new(saver, path))
-                return 0;
-        if (put_header(saver, path, TAR_FILE, 0644, size, err) < 0)
-                return -1;
-        for (uint64_t at = 0; at < size;) {
-                ssize_t n = fd_pread_full(fd, saver->buffer, (size_t)MIN(size - at, (uint64_t)COPY_SIZE), at);
-
-                if (n < 0)
-                        return error_errno(err, (int)n, "cannot read blob '%s'", digest_format(digest, text));
-                if (n == 0)
-                        return error_set(err, ERROR_CORRUPT, "blob '%s' is shorter than recorded: run mica fsck", digest_format(digest, text));
-                hash_add(hash, saver->buffer, (size_t)n);
-                if (sink_write(saver->to, saver->buffer, (size_t)n, err) < 0)
-                        return -1;
-                at += (uint64_t)n;
-        }
-        found = hash_digest(hash);
-        if (!digest_equal(&found, digest))
-                return error_set(err, ERROR_CORRUPT, "blob '%s' is damaged: run mica fsck", digest_format(digest, text));
-        return put_padding(saver, size, err);
-}
 
 static int put_stored_blob(Saver *saver, const Digest *digest, Error *err)
 {
@@ -107,7 +29,7 @@ static int put_stored_blob(Saver *saver, const Digest *digest, Error *err)
         uint64_t size;
 
         fd = blob_open(saver->store, digest, &size, err);
-        return fd < 0 ? -1 : put_blob_fd(saver, digest, fd, size, err);
+        return fd < 0 ? -1 : layout_writer_put_blob_fd(saver->writer, digest, fd, size, err);
 }
 
 static int put_layer(Saver *saver, const Digest *diff_id, uint64_t *ret_size, Error *err)
@@ -115,7 +37,7 @@ static int put_layer(Saver *saver, const Digest *diff_id, uint64_t *ret_size, Er
         _cleanup_close_ int fd = -1;
 
         fd = layer_open_tar(saver->store, diff_id, ret_size, err);
-        return fd < 0 ? -1 : put_blob_fd(saver, diff_id, fd, *ret_size, err);
+        return fd < 0 ? -1 : layout_writer_put_blob_fd(saver->writer, diff_id, fd, *ret_size, err);
 }
 
 /* Every blob of a stored manifest is there as it travels? */
@@ -140,7 +62,7 @@ static int put_as_stored(Saver *saver, const Image *image, Descriptor *to, Error
         for (size_t i = 0; i < manifest.layers.n_items; i++)
                 if (put_stored_blob(saver, &manifest.layers.items[i].digest, err) < 0)
                         return -1;
-        if (put_stored_blob(saver, &manifest.config.digest, err) < 0 || put_blob(saver, &image->manifest, text.data, text.size, err) < 0)
+        if (put_stored_blob(saver, &manifest.config.digest, err) < 0 || layout_writer_put_blob(saver->writer, &image->manifest, text.data, text.size, err) < 0)
                 return -1;
         descriptor_set(to, media_type_find(manifest.media_type)->type == MEDIA_DOCKER_MANIFEST ? MEDIA_DOCKER_MANIFEST : MEDIA_OCI_MANIFEST, &image->manifest,
                        text.size);
@@ -155,7 +77,7 @@ static int put_uncompressed(Saver *saver, const Image *image, Descriptor *to, Er
         Digest digest;
 
         manifest_init(&manifest, false);
-        if (image_config(saver->store, image, &config, err) < 0 || put_blob(saver, &image->id, config.data, config.size, err) < 0)
+        if (image_config(saver->store, image, &config, err) < 0 || layout_writer_put_blob(saver->writer, &image->id, config.data, config.size, err) < 0)
                 return -1;
         descriptor_set(&manifest.config, MEDIA_OCI_CONFIG, &image->id, config.size);
         for (size_t i = 0; i < image->n_diff_ids; i++) {
@@ -169,7 +91,7 @@ static int put_uncompressed(Saver *saver, const Image *image, Descriptor *to, Er
                 return -1;
         digest = digest_of(text.data, text.size);
         descriptor_set(to, MEDIA_OCI_MANIFEST, &digest, text.size);
-        return put_blob(saver, &digest, text.data, text.size, err);
+        return layout_writer_put_blob(saver->writer, &digest, text.data, text.size, err);
 }
 
 /* The row of manifest.json. */
@@ -250,49 +172,40 @@ static int put_repositories(Saver *saver, const ArchiveItem *items, size_t n_ite
         if (json_value_size(all) == 0)
                 return 0;
         text = json_value_text(all, JSON_WRITE_SORTED);
-        return put_file(saver, "repositories", text, strlen(text), err);
+        return layout_writer_put_file(saver->writer, "repositories", text, strlen(text), err);
 }
 
 static int put_indexes(Saver *saver, const ArchiveItem *items, size_t n_items, Error *err)
 {
         _cleanup_buf_ Buf index = BUF_INIT(ARCHIVE_INDEX_SIZE_MAX), archive = BUF_INIT(ARCHIVE_INDEX_SIZE_MAX);
 
-        if (index_text(&saver->index, &index, err) < 0 || put_file(saver, OCI_LAYOUT_INDEX, index.data, index.size, err) < 0)
+        if (index_text(&saver->index, &index, err) < 0 || layout_writer_put_file(saver->writer, OCI_LAYOUT_INDEX, index.data, index.size, err) < 0)
                 return -1;
         if (saver->format == ARCHIVE_DOCKER) {
-                if (docker_archive_text(&saver->archive, &archive, err) < 0 || put_file(saver, DOCKER_ARCHIVE_MANIFEST, archive.data, archive.size, err) < 0)
+                if (docker_archive_text(&saver->archive, &archive, err) < 0 ||
+                    layout_writer_put_file(saver->writer, DOCKER_ARCHIVE_MANIFEST, archive.data, archive.size, err) < 0)
                         return -1;
         }
-        if (put_file(saver, OCI_LAYOUT_FILE, OCI_LAYOUT_TEXT, strlen(OCI_LAYOUT_TEXT), err) < 0)
+        if (layout_writer_put_file(saver->writer, OCI_LAYOUT_FILE, OCI_LAYOUT_TEXT, strlen(OCI_LAYOUT_TEXT), err) < 0)
                 return -1;
         return saver->format == ARCHIVE_DOCKER ? put_repositories(saver, items, n_items, err) : 0;
 }
 
-static int put_trailer(Saver *saver, Error *err)
-{
-        static const char zeros[TAR_TRAILER_SIZE];
-
-        return sink_write(saver->to, zeros, sizeof(zeros), err);
-}
-
 int archive_save(Store *store, const ArchiveItem *items, size_t n_items, ArchiveFormat format, const Sink *to, Error *err)
 {
-        Saver saver = { .store = store, .to = to, .format = format, .written = map_new(NULL), .buffer = xmalloc(COPY_SIZE) };
+        Saver saver = { .store = store, .writer = layout_writer_new_tar(to), .format = format };
         int r;
 
         index_init(&saver.index, false);
-        r = put_header(&saver, "blobs", TAR_DIR, 0755, 0, err);
-        if (r >= 0)
-                r = put_header(&saver, "blobs/sha256", TAR_DIR, 0755, 0, err);
+        r = layout_writer_begin(saver.writer, err);
         for (size_t i = 0; i < n_items && r >= 0; i++)
                 r = put_image(&saver, &items[i], err);
         if (r >= 0)
                 r = put_indexes(&saver, items, n_items, err);
         if (r >= 0)
-                r = put_trailer(&saver, err);
+                r = layout_writer_end(saver.writer, err);
         index_done(&saver.index);
         docker_archive_done(&saver.archive);
-        map_free(saver.written);
-        free(saver.buffer);
+        layout_writer_free(saver.writer);
         return r;
 }

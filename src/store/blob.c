@@ -73,6 +73,14 @@ int blob_writer_commit(BlobWriter *writer, const Digest *expected, Digest *ret, 
         return 0;
 }
 
+int blob_writer_commit_layer(BlobWriter *writer, const Digest *diff_id, Digest *ret, Error *err)
+{
+        if (blob_writer_commit(writer, NULL, ret, err) < 0)
+                return -1;
+        lease_set_blob_layer(writer->lease, ret, diff_id);
+        return 0;
+}
+
 /* Whether a recorded blob is there already; held then. What a build that changes nothing asks for its manifest and config. */
 static int blob_have(Lease *lease, const Digest *digest, size_t size, Error *err)
 {

@@ -99,6 +99,9 @@ int blob_writer_write(BlobWriter *writer, const void *data, size_t size, Error *
 /* `expected` may be NULL; a different digest is CORRUPT. Storing what is there already is fine. */
 int blob_writer_commit(BlobWriter *writer, const Digest *expected, Digest *ret, Error *err);
 
+/* The same for a layer as it travels: the store then knows that the layer can be made from it, and it from the layer. */
+int blob_writer_commit_layer(BlobWriter *writer, const Digest *diff_id, Digest *ret, Error *err);
+
 /* A small blob in one call. */
 int blob_put(Lease *lease, const void *data, size_t size, Digest *ret, Error *err);
 /* Reads a whole small blob (at most `max` bytes), verified against its digest: CORRUPT when it differs, NOT_FOUND. Appends to `buf`. */

@@ -197,6 +197,15 @@ int tree_tar_add(TreeTar *tar, int dir_fd, const char *name, const char *path, c
         return S_ISREG(st->st_mode) ? add_file(tar, dir_fd, name, st, &entry, err) : add_other(tar, dir_fd, name, st, &entry, err);
 }
 
+int tree_tar_add_content(TreeTar *tar, int fd, const char *path, const struct stat *st, Error *err)
+{
+        _cleanup_(entry_done) TarEntry entry = { .type = TAR_FILE, .path = xstrdup(path), .mode = st->st_mode & 07777, .uid = st->st_uid, .gid = st->st_gid };
+
+        entry.size = (uint64_t)st->st_size;
+        set_times(tar, st, &entry);
+        return write_header(tar, &entry, err) < 0 ? -1 : write_content(tar, fd, &entry, err);
+}
+
 int tree_tar_add_whiteout(TreeTar *tar, const char *path, Error *err)
 {
         _cleanup_(entry_done) TarEntry entry = { .type = TAR_FILE, .whiteout = TAR_WHITEOUT_REMOVE, .path = xstrdup(path) };

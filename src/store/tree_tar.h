@@ -23,6 +23,8 @@ void tree_tar_done(TreeTar *tar);
 
 /* One entry of any type, with its content; sockets are passed over. `path` is that in the tar, `dir_fd` and `name` say where the entry is. */
 int tree_tar_add(TreeTar *tar, int dir_fd, const char *name, const char *path, const struct stat *st, Error *err);
+/* A regular file whose content is in `fd`; mode, owner, size and time from `st`. */
+int tree_tar_add_content(TreeTar *tar, int fd, const char *path, const struct stat *st, Error *err);
 /* A whiteout of `path`. */
 int tree_tar_add_whiteout(TreeTar *tar, const char *path, Error *err);
 /* The end of the archive. */

@@ -1,0 +1,93 @@
+#include "fs/output_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/sys.h"
+
+/* A file without a name in the directory of `path`, or -1. */
+static int open_unnamed(const char *path)
+{
+        const char *slash = strrchr(path, '/');
+        _cleanup_free_ char *directory = slash ? xstrndup(path, (size_t)(slash - path) + 1) : xstrdup(".");
+
+        return sys_openat(AT_FDCWD, directory, O_TMPFILE | O_WRONLY, 0600);
+}
+
+int output_file_open(OutputFile *file, const char *path, mode_t mode, Error *err)
+{
+        bool replaces = true;
+        struct stat st;
+
+        *file = (OutputFile){ .fd = -1, .mode = mode };
+        if (stat(path, &st) == 0) {
+                if (S_ISDIR(st.st_mode))
+                        return error_set(err, ERROR_INVALID, "invalid output path: '%s' is a directory", path);
+                replaces = S_ISREG(st.st_mode);
+        }
+        file->path = xstrdup(path);
+        if (!replaces) {
+                file->fd = sys_openat(AT_FDCWD, path, O_WRONLY, 0);
+                return file->fd < 0 ? error_errno(err, errno, "cannot write '%s'", path) : 0;
+        }
+        file->temporary = xasprintf("%s.%ld.tmp", path, (long)getpid());
+        file->fd = open_unnamed(path);
+        file->unnamed = file->fd >= 0;
+        if (file->fd < 0)
+                file->fd = sys_openat(AT_FDCWD, file->temporary, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        return file->fd < 0 ? error_errno(err, errno, "cannot write '%s'", path) : 0;
+}
+
+int output_file_finish(OutputFile *file, Error *err)
+{
+        char proc[FD_PROC_PATH_SIZE];
+        mode_t mask;
+
+        if (!file->temporary)
+                return 0;
+        mask = umask(0);
+        umask(mask);
+        if (sys_fchmod(file->fd, file->mode & ~mask) < 0 || sys_fsync(file->fd) < 0)
+                return error_errno(err, errno, "cannot write '%s'", file->path);
+        if (file->unnamed) {
+                /* A name that a dead process of our number left. */
+                (void)sys_unlinkat(AT_FDCWD, file->temporary, 0);
+                if (sys_linkat(AT_FDCWD, fd_proc_path(file->fd, proc), AT_FDCWD, file->temporary, AT_SYMLINK_FOLLOW) < 0)
+                        return error_errno(err, errno, "cannot write '%s'", file->path);
+                file->unnamed = false;
+        }
+        if (sys_renameat(AT_FDCWD, file->temporary, AT_FDCWD, file->path) < 0)
+                return error_errno(err, errno, "cannot write '%s'", file->path);
+        free(TAKE_PTR(file->temporary));
+        return 0;
+}
+
+void output_file_done(OutputFile *file)
+{
+        if (file->temporary && !file->unnamed)
+                unlink(file->temporary);
+        if (file->fd >= 0)
+                close(file->fd);
+        free(file->temporary);
+        free(file->path);
+        *file = (OutputFile){ .fd = -1 };
+}
+
+static int write_fd(void *user, const void *data, size_t size, Error *err)
+{
+        int r = fd_write_all(*(int *)user, data, size);
+
+        return r < 0 ? error_errno(err, r, "cannot write the archive") : 0;
+}
+
+Sink output_fd_sink(int *fd)
+{
+        return (Sink){ write_fd, fd };
+}

@@ -1,0 +1,28 @@
+/*
+ * A file that appears under its name when it is complete: what save -o, export -o and build -o write.
+ *
+ * Until then it has no name where the file system can do that (O_TMPFILE), so that not even kill -9 leaves anything; elsewhere a name of its own beside it.
+ * What exists and is no regular file (a fifo, /dev/stdout) is written in place.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/sink.h"
+
+typedef struct OutputFile {
+        int fd;
+        char *path;
+        char *temporary; /* the name that it has meanwhile */
+        mode_t mode;     /* what it gets when it is complete, less the umask */
+        bool unnamed;    /* it has no name meanwhile */
+} OutputFile;
+
+int output_file_open(OutputFile *file, const char *path, mode_t mode, Error *err);
+int output_file_finish(OutputFile *file, Error *err);
+void output_file_done(OutputFile *file); /* without finish: nothing is left */
+
+/* A Sink that writes to *fd. */
+Sink output_fd_sink(int *fd);
