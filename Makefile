@@ -6,7 +6,7 @@ PYTHON  ?= /usr/bin/python3
 OPTIONS ?=
 
 all: $(BUILD)/release/build.ninja  ## build the release executable: build/release/src/cli/mica
-	ninja -C $(BUILD)/release src/cli/mica
+	ninja -C $(BUILD)/release
 
 $(BUILD)/release/build.ninja:
 	@tools/setup
@@ -47,7 +47,9 @@ fault: setup  ## the n-th system call fails, or is the last: build, load, import
 bench: setup all  ## measure beside the peers that are installed, in one run
 	@$(PYTHON) tests/bench/bench --mica $(BUILD)/release/src/cli/mica $(BENCH)
 
-install: all  ## install to $(DESTDIR)$(PREFIX): executable, man pages, completions
+install: $(BUILD)/release/build.ninja  ## install to $(DESTDIR)$(PREFIX): executable, man pages, completions
+	@meson introspect $(BUILD)/release --buildoptions | grep -qF '"name": "prefix", "value": "$(PREFIX)"' || meson configure $(BUILD)/release --prefix=$(PREFIX)
+	ninja -C $(BUILD)/release
 	DESTDIR=$(DESTDIR) meson install -C $(BUILD)/release --no-rebuild
 
 clean:  ## remove what was built

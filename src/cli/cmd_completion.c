@@ -91,15 +91,18 @@ static void print_value_cases(FILE *to, const char *path, const Option *const *t
                 fprintf(to, "        '%s --%s'", path, option->name);
                 if (option->letter)
                         fprintf(to, "|'%s -%c'", path, option->letter);
-                fprintf(to, ") value=1 words='%s' kind='%s' ;;\n", choices ? choices : "", option_kind(option));
+                fprintf(to, ") value=1 offers='%s' kind='%s' ;;\n", choices ? choices : "", option_kind(option));
         }
         free(options);
 }
 
-/* The part that bash and zsh share: from a path of words to what is possible. */
+/*
+ * The part that bash and zsh share: from a path of words to what is possible. The variable is not called `words`: zsh has one of that name, which stays special
+ * even when it is made local.
+ */
 static void print_shell_tables(FILE *to)
 {
-        fputs("_mica_table() {\n    words= options= kind=\n    case \"$1\" in\n        '') words='", to);
+        fputs("_mica_table() {\n    offers= options= kind=\n    case \"$1\" in\n        '') offers='", to);
         print_words_below(to, "");
         fputs("' options='", to);
         print_option_words(to, cli_global_options);
@@ -107,7 +110,7 @@ static void print_shell_tables(FILE *to)
         for (size_t i = 0; i < n_command_entries; i++) {
                 const CommandEntry *entry = &command_entries[i];
 
-                fprintf(to, "        '%s') words='", entry->name);
+                fprintf(to, "        '%s') offers='", entry->name);
                 if (entry->flags & ENTRY_GROUP)
                         print_words_below(to, entry->name);
                 fputs("' options='", to);
@@ -115,14 +118,14 @@ static void print_shell_tables(FILE *to)
                         print_option_words(to, entry->command->options);
                 fprintf(to, "' kind='%s' ;;\n", argument_kind(entry->command));
         }
-        fputs("        *) return 1 ;;\n    esac\n}\n\n_mica_value() {\n    value= words= kind=\n    case \"$1\" in\n", to);
+        fputs("        *) return 1 ;;\n    esac\n}\n\n_mica_value() {\n    value= offers= kind=\n    case \"$1\" in\n", to);
         print_value_cases(to, "", cli_global_options);
         for (size_t i = 0; i < n_command_entries; i++)
                 if (command_entries[i].command)
                         print_value_cases(to, command_entries[i].name, command_entries[i].command->options);
         fputs("    esac\n}\n\n"
               "_mica_names() {\n    case \"$1\" in\n"
-              "        images) mica images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null ;;\n"
+              "        images) mica images -f dangling=false --format '{{.Repository}}:{{.Tag}}' 2>/dev/null ;;\n"
               "        containers) mica ps -a --format '{{.Names}}' 2>/dev/null ;;\n"
               "        volumes) mica volume ls -q 2>/dev/null ;;\n"
               "    esac\n}\n\n",
@@ -134,7 +137,7 @@ static void print_bash(FILE *to)
         fputs("# bash completion for mica. Made by `mica completion bash`.\n\n", to);
         print_shell_tables(to);
         fputs("_mica() {\n"
-              "    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} path= i word words options kind value\n"
+              "    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} path= i word offers options kind value\n"
               "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
               "        word=${COMP_WORDS[i]}\n"
               "        if [[ $word == -* ]]; then\n"
@@ -149,13 +152,13 @@ static void print_bash(FILE *to)
               "    fi\n"
               "    if [[ ! $value || $previous != -* ]]; then\n"
               "        _mica_table \"$path\"\n"
-              "        if [[ $current == -* ]]; then words=$options kind=; fi\n"
+              "        if [[ $current == -* ]]; then offers=$options kind=; fi\n"
               "    fi\n"
               "    case $kind in\n"
               "        files) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- \"$current\")) ;;\n"
               "        directories) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- \"$current\")) ;;\n"
-              "        ?*) words=$(_mica_names \"$kind\") ;;&\n"
-              "        *) COMPREPLY=($(compgen -W \"$words\" -- \"$current\")) ;;\n"
+              "        ?*) offers=$(_mica_names \"$kind\") ;;&\n"
+              "        *) COMPREPLY=($(compgen -W \"$offers\" -- \"$current\")) ;;\n"
               "    esac\n"
               "    if declare -F __ltrim_colon_completions >/dev/null; then __ltrim_colon_completions \"$current\"; fi\n"
               "}\n\ncomplete -F _mica mica\n",
@@ -167,28 +170,26 @@ static void print_zsh(FILE *to)
         fputs("#compdef mica\n# zsh completion for mica. Made by `mica completion zsh`.\n\n", to);
         print_shell_tables(to);
         fputs("_mica() {\n"
-              "    local current=${words[CURRENT]} previous=${words[CURRENT-1]} commandline_path= i word options kind value\n"
-              "    local -a line; line=(\"${words[@]}\")\n"
-              "    local position=$CURRENT words\n"
-              "    for ((i = 2; i < position; i++)); do\n"
-              "        word=${line[i]}\n"
+              "    local current=${words[CURRENT]} previous=${words[CURRENT-1]} at= i word offers options kind value\n"
+              "    for ((i = 2; i < CURRENT; i++)); do\n"
+              "        word=${words[i]}\n"
               "        if [[ $word == -* ]]; then\n"
-              "            _mica_value \"$commandline_path $word\"; [[ -n $value ]] && ((i++))\n"
+              "            _mica_value \"$at $word\"; [[ -n $value ]] && ((i++))\n"
               "            continue\n"
               "        fi\n"
-              "        _mica_table \"${commandline_path:+$commandline_path }$word\" && commandline_path=\"${commandline_path:+$commandline_path }$word\"\n"
+              "        _mica_table \"${at:+$at }$word\" && at=\"${at:+$at }$word\"\n"
               "    done\n"
               "    value=\n"
-              "    [[ $previous == -* ]] && _mica_value \"$commandline_path $previous\"\n"
+              "    [[ $previous == -* ]] && _mica_value \"$at $previous\"\n"
               "    if [[ -z $value ]]; then\n"
-              "        _mica_table \"$commandline_path\"\n"
-              "        if [[ $current == -* ]]; then words=$options kind=; fi\n"
+              "        _mica_table \"$at\"\n"
+              "        if [[ $current == -* ]]; then offers=$options kind=; fi\n"
               "    fi\n"
               "    case $kind in\n"
               "        files) _files ;;\n"
               "        directories) _files -/ ;;\n"
               "        ?*) compadd -- ${(f)\"$(_mica_names $kind)\"} ;;\n"
-              "        *) compadd -- ${=words} ;;\n"
+              "        *) compadd -- ${=offers} ;;\n"
               "    esac\n"
               "}\n\nif [[ ${funcstack[1]} == _mica ]]; then _mica \"$@\"; else compdef _mica mica; fi\n",
               to);
@@ -270,7 +271,7 @@ static void print_fish(FILE *to)
               "end\n\n"
               "function __mica_names\n"
               "    switch $argv[1]\n"
-              "        case images\n            mica images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null\n"
+              "        case images\n            mica images -f dangling=false --format '{{.Repository}}:{{.Tag}}' 2>/dev/null\n"
               "        case containers\n            mica ps -a --format '{{.Names}}' 2>/dev/null\n"
               "        case volumes\n            mica volume ls -q 2>/dev/null\n"
               "    end\n"
