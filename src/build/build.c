@@ -7,6 +7,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "build/cache_export.h"
+#include "build/cache_import.h"
 #include "build/engine.h"
 #include "build/lint.h"
 #include "fs/mount.h"
@@ -75,6 +77,7 @@ void build_free(Build *build)
         file_digests_free(build->digests);
         map_free(build->results);
         map_free(build->claims);
+        cache_imports_free(build->imports);
         runtime_close(build->runtime);
         ignore_matcher_free(build->ignore);
         strlist_done(&build->ignore_patterns);
@@ -145,7 +148,9 @@ static int run_all(Build *build, BuildResult *ret, Error *err)
                 keep_finished(build);
                 return -1;
         }
-        return build_check(build, err) < 0 ? -1 : build_finish(build, ret, err);
+        if (build_check(build, err) < 0 || build_finish(build, ret, err) < 0)
+                return -1;
+        return cache_export_all(build, err);
 }
 
 int build_run(Store *store, const BuildOptions *options, BuildResult *ret, Error *err)

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/str.h"
+#include "build/cache_options.h"
 #include "build/output.h"
 #include "crypto/digest.h"
 #include "runtime/runtime.h"
@@ -123,6 +124,11 @@ typedef struct BuildOptions {
         size_t n_ssh;
         const BuildNamedContext *contexts;
         size_t n_contexts;
+
+        const BuildCacheTo *cache_to;
+        size_t n_cache_to;
+        const BuildCacheFrom *cache_from;
+        size_t n_cache_from;
 
         int64_t epoch; /* SOURCE_DATE_EPOCH in seconds, -1: none. The build argument of that name has precedence */
         unsigned jobs; /* steps at the same time; 0: as many as there are processors */

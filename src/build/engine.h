@@ -61,6 +61,12 @@ typedef struct Work {
         bool planned, started;
         Digest *parents; /* keys of the steps that it stands on beside the one before it */
         size_t n_parents, parents_capacity;
+        StrList cache_ids; /* of its cache mounts */
+
+        /* When it is complete; it is kept with its stage until the build ends. */
+        Digest below_key; /* of the step before it, or unset */
+        Layer layer;
+        bool cached;
 } Work;
 
 typedef enum StageStatus { STAGE_WAITING, STAGE_DONE, STAGE_FAILED } StageStatus;
@@ -85,8 +91,10 @@ struct BuildStage {
         unsigned n_counted, counter; /* "[2/5]" */
 
         StageStatus status;
-        size_t next; /* step */
-        Work *work;  /* of steps[next] */
+        size_t next;  /* step */
+        Work *work;   /* of steps[next] */
+        Work **works; /* those that are complete: each made the layer at its place from the top */
+        size_t n_works, works_capacity;
         Stem stem;
         Layer *layers;
         size_t n_layers, layers_capacity;
@@ -139,9 +147,10 @@ struct Build {
         SourceTree *context;
         FileDigests *digests;
         BuildVertex *context_vertex;
-        Map *named;   /* name -> Tree of a named context that is a directory */
-        Map *results; /* key -> Layer made in this build */
-        Map *claims;  /* keys that a stage is working on */
+        Map *named;                   /* name -> Tree of a named context that is a directory */
+        Map *results;                 /* key -> Layer made in this build */
+        Map *claims;                  /* keys that a stage is working on */
+        struct CacheImports *imports; /* --cache-from; opened when first asked */
         Runtime *runtime;
         char *secret_dir; /* on a tmpfs of our own */
         unsigned n_dirs;  /* for unique names in the lease's directory */

@@ -26,6 +26,9 @@ void stage_free(BuildStage *stage)
         if (!stage)
                 return;
         work_free(stage->work);
+        for (size_t i = 0; i < stage->n_works; i++)
+                work_free(stage->works[i]);
+        free(stage->works);
         diagnosis_done(&stage->diagnosis);
         source_tree_free(stage->tree);
         rootfs_free(stage->rootfs);

@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/sys.h"
+#include "build/cache_import.h"
 #include "fs/mount.h"
 #include "fs/path.h"
 #include "store/cache_mount.h"
@@ -127,6 +128,19 @@ static char *target_of(const BuildStage *stage, const DfMount *mount)
         return path;
 }
 
+/* What identifies a cache mount: its id, or its target; what it is filled with at first belongs to it. New string. */
+static char *cache_id(const BuildStage *stage, const DfMount *mount)
+{
+        char *id = mount->id ? xstrdup(mount->id) : target_of(stage, mount);
+
+        if (!str_empty(mount->from) && !streq(mount->from, "scratch")) {
+                _cleanup_free_ char *plain = id;
+
+                id = xasprintf("%s\n%s\n%s", plain, mount->from, mount->source ? mount->source : "");
+        }
+        return id;
+}
+
 /* A context is mounted as a layer made of what is read from it: what .dockerignore hides is not there, owners are 0:0, and nothing changes meanwhile. */
 static int snapshot_plan(BuildStage *stage, SourceTree *tree, const DfMount *mount, CopyPlan *plan, Error *err)
 {
@@ -164,6 +178,8 @@ int run_mounts_hash(BuildStage *stage, Work *work, Hash *hash, Error *err)
                         hash_field_str(hash, mount->id ? mount->id : mount->source);
                         continue;
                 }
+                if (mount->type == MOUNT_CACHE)
+                        strlist_take(&work->cache_ids, cache_id(stage, mount));
                 hash_field_str(hash, target);
                 hash_field_u64(hash, (uint64_t)mount->read_only);
                 hash_field_u64(hash, mount->type == MOUNT_TMPFS ? mount->size : 0);
@@ -396,8 +412,12 @@ static int open_cache(Prepare *p, const DfMount *mount, const char *id, char **r
         uint32_t mode = mount->has_mode ? mount->mode : 0755, uid = mount->has_uid ? mount->uid : 0, gid = mount->has_gid ? mount->gid : 0;
 
         for (unsigned n = 0;; n++) {
-                _cleanup_free_ char *numbered = is_private ? xasprintf("%s\nprivate %u", id, n) : xstrdup(id);
-                int fd = cache_mount_try_open(p->stage->build->store, numbered, is_private || mount->sharing == SHARING_LOCKED, mode, uid, gid, ret_path, err);
+                _cleanup_free_ char *numbered = is_private ? cache_mount_private_id(id, n) : xstrdup(id);
+                int fd;
+
+                if ((is_private || n == 0) && cache_imports_fill_mount(p->stage->build, numbered, err) < 0)
+                        return -1;
+                fd = cache_mount_try_open(p->stage->build->store, numbered, is_private || mount->sharing == SHARING_LOCKED, mode, uid, gid, ret_path, err);
 
                 if (fd >= 0 && note_cache(p, mount, numbered, err) < 0) {
                         close(fd);
@@ -420,13 +440,7 @@ static int prepare_cache(Prepare *p, const DfMount *mount, Error *err)
         _cleanup_free_ char *target = target_of(p->stage, mount), *path = NULL, *id = NULL;
         int fd;
 
-        id = mount->id ? xstrdup(mount->id) : xstrdup(target);
-        if (!str_empty(mount->from) && !streq(mount->from, "scratch")) {
-                char *seeded = xasprintf("%s\n%s\n%s", id, mount->from, mount->source ? mount->source : "");
-
-                free(id);
-                id = seeded;
-        }
+        id = cache_id(p->stage, mount);
         fd = open_cache(p, mount, id, &path, err);
         if (fd < 0)
                 return error_wrap(err, "cannot open the cache mount '%s'", mount->id ? mount->id : target);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "build/cache_import.h"
 #include "build/engine.h"
 #include "build/schedule.h"
 #include "oci/reference.h"
@@ -22,6 +23,7 @@ void work_free(Work *work)
         run_script_done(&work->script);
         copy_plan_done(&work->plan);
         free(work->parents);
+        strlist_done(&work->cache_ids);
         free(work);
 }
 
@@ -249,25 +251,6 @@ static Layer *made_here(Build *build, const Digest *key)
         return digest_is_set(key) ? map_getn(build->results, key, sizeof(*key)) : NULL;
 }
 
-/* 1 when the key is known: from this build, or from the store. */
-static int look_up(BuildStage *stage, const Digest *key, Layer *ret, bool *ret_fresh, Error *err)
-{
-        Build *build = stage->build;
-        const Layer *made;
-
-        if (!digest_is_set(key))
-                return 0;
-        pthread_mutex_lock(&build->lock);
-        made = made_here(build, key);
-        if (made)
-                *ret = *made;
-        pthread_mutex_unlock(&build->lock);
-        *ret_fresh = made != NULL;
-        if (made)
-                return 1;
-        return stage->no_cache ? 0 : cache_get_dated(build->lease, key, &ret->diff_id, &ret->created, err);
-}
-
 static int remember(BuildStage *stage, const Work *work, const Digest *key, const Layer *layer, Error *err)
 {
         Build *build = stage->build;
@@ -302,6 +285,34 @@ static int remember(BuildStage *stage, const Work *work, const Digest *key, cons
         return cache_put(build->lease, &record, err);
 }
 
+/* 1 when the key is known: from this build, from the store, or from a cache that was exported. */
+static int look_up(BuildStage *stage, const Work *work, const Digest *key, Layer *ret, bool *ret_fresh, Error *err)
+{
+        int found;
+
+        Build *build = stage->build;
+        const Layer *made;
+
+        if (!digest_is_set(key))
+                return 0;
+        pthread_mutex_lock(&build->lock);
+        made = made_here(build, key);
+        if (made)
+                *ret = *made;
+        pthread_mutex_unlock(&build->lock);
+        *ret_fresh = made != NULL;
+        if (made)
+                return 1;
+        if (stage->no_cache)
+                return 0;
+        found = cache_get_dated(build->lease, key, &ret->diff_id, &ret->created, err);
+        if (found == 0)
+                found = cache_imports_find(build, key, ret, err);
+        else
+                return found;
+        return found > 0 && remember(stage, work, key, ret, err) < 0 ? -1 : found;
+}
+
 /* The layer is known: the config gets its history entry, the stage its layer. */
 static int work_finish(BuildStage *stage, Work *work, const Layer *layer, bool cached, Error *err)
 {
@@ -312,6 +323,9 @@ static int work_finish(BuildStage *stage, Work *work, const Layer *layer, bool c
         if (build->epoch < 0)
                 stem_date_last(&stage->stem, layer->created);
         add_layer(stage, layer);
+        work->below_key = stage->last_key;
+        work->layer = *layer;
+        work->cached = cached;
         stage->last_key = work->keyed || !digest_is_set(&work->fast_key) ? work->key : work->fast_key;
         pthread_mutex_lock(&build->lock);
         build->n_steps++;
@@ -384,9 +398,9 @@ static int work_advance(BuildStage *stage, Work *work, bool probe, BuildStage **
                 return found < 0 ? -1 : ADVANCE_BLOCKED;
         if (work_key(stage, work, probe, err) < 0)
                 return -1;
-        found = look_up(stage, &work->fast_key, &layer, &fresh, err);
+        found = look_up(stage, work, &work->fast_key, &layer, &fresh, err);
         if (found == 0)
-                found = look_up(stage, &work->key, &layer, &fresh, err);
+                found = look_up(stage, work, &work->key, &layer, &fresh, err);
         if (found < 0)
                 return -1;
         if (found) {
@@ -451,8 +465,8 @@ static int step_advance(BuildStage *stage, bool probe, BuildStage **ret_blocker,
                 return -1;
         result = work_advance(stage, work, probe, ret_blocker, ret_key, err);
         if (result == ADVANCE_DONE) {
-                work_free(stage->work);
-                stage->work = NULL;
+                GROW(stage->works, stage->works_capacity, stage->n_works + 1);
+                stage->works[stage->n_works++] = TAKE_PTR(stage->work);
         }
         return result;
 }

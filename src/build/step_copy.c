@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "build/cache_import.h"
 #include "build/download.h"
 #include "build/engine.h"
 #include "fs/ids.h"
@@ -202,13 +203,17 @@ int copy_step_key(BuildStage *stage, Work *work, bool probe, Error *err)
         work->planned = true;
         if (source) {
                 Layer known;
+                int found;
 
                 work_add_parent(work, source);
                 if (!digest_is_set(&work->fast_key))
                         fast_key(stage, work, source);
                 /* Asked here as well, so that a known step never mounts its source. */
-                if (probe || (!stage->no_cache && cache_get_dated(stage->build->lease, &work->fast_key, &known.diff_id, &known.created, err) > 0))
-                        return 0;
+                found = probe ? 1 : stage->no_cache ? 0 : cache_get_dated(stage->build->lease, &work->fast_key, &known.diff_id, &known.created, err);
+                if (found == 0 && !stage->no_cache)
+                        found = cache_imports_find(stage->build, &work->fast_key, &known, err);
+                if (found)
+                        return found < 0 ? -1 : 0;
                 if (stage_tree(source, &tree, err) < 0)
                         return -1;
         }

@@ -10,6 +10,7 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
+#include "cli/build_cache_options.h"
 #include "cli/build_output.h"
 #include "cli/context.h"
 
@@ -23,6 +24,9 @@ const Option build_options[] = {
           .help = "Add annotation to the image (format: \"[TYPE[,TYPE]:]key=value\"; types: manifest, index, manifest-descriptor, index-descriptor)" },
         { "build-arg", 0, OPTION_LIST, offsetof(BuildFlags, build_args), .help = "Set build-time variables" },
         { "build-context", 0, OPTION_LIST, offsetof(BuildFlags, contexts), .help = "Additional build contexts (e.g., name=path)" },
+        { "cache-from", 0, OPTION_LIST, offsetof(BuildFlags, cache_from), .help = "External cache to read (\"type=local,src=DIR[,tag=NAME|,digest=DIGEST]\")" },
+        { "cache-to", 0, OPTION_LIST, offsetof(BuildFlags, cache_to),
+          .help = "Where to write the cache (\"type=local,dest=DIR[,mode=max][,compression=zstd][,cache-mounts=true]\")" },
         { "call", 0, OPTION_STRING, offsetof(BuildFlags, call),
           .help = "Set method for evaluating build (\"check\", \"outline\", \"targets\"), with \",format=json\" and \",ignorestatus=true\"",
           .choices = "build|check|outline|targets|subrequests.describe" },
@@ -77,6 +81,12 @@ void build_request_done(BuildRequest *request)
                 free(request->ssh[i].socket);
                 strlist_done(&request->ssh[i].keys);
         }
+        for (size_t i = 0; i < request->options.n_cache_to; i++)
+                build_cache_to_done(&request->cache_to[i]);
+        for (size_t i = 0; i < request->options.n_cache_from; i++)
+                build_cache_from_done(&request->cache_from[i]);
+        free(request->cache_to);
+        free(request->cache_from);
         for (size_t i = 0; i < request->options.n_contexts; i++) {
                 free(request->contexts[i].name);
                 free(request->contexts[i].value);
@@ -217,6 +227,20 @@ static int take_lists(const BuildFlags *flags, BuildRequest *request, Error *err
         for (; options->n_ssh < flags->ssh.n_items; options->n_ssh++)
                 if (parse_ssh(flags->ssh.items[options->n_ssh], &request->ssh[options->n_ssh], err) < 0)
                         return -1;
+        options->cache_to = request->cache_to = NEW_ARRAY(BuildCacheTo, flags->cache_to.n_items);
+        options->cache_from = request->cache_from = NEW_ARRAY(BuildCacheFrom, flags->cache_from.n_items);
+        while (options->n_cache_to < flags->cache_to.n_items) {
+                size_t at = options->n_cache_to++;
+
+                if (build_cache_to_parse(flags->cache_to.items[at], &request->cache_to[at], err) < 0)
+                        return -1;
+        }
+        while (options->n_cache_from < flags->cache_from.n_items) {
+                size_t at = options->n_cache_from++;
+
+                if (build_cache_from_parse(flags->cache_from.items[at], &request->cache_from[at], err) < 0)
+                        return -1;
+        }
         for (; options->n_contexts < flags->contexts.n_items; options->n_contexts++)
                 if (parse_context(flags->contexts.items[options->n_contexts], &request->contexts[options->n_contexts], err) < 0)
                         return -1;

@@ -11,7 +11,7 @@
 #include "cli/option.h"
 
 typedef struct BuildFlags {
-        StrList add_hosts, allow, annotations, build_args, contexts;
+        StrList add_hosts, allow, annotations, build_args, cache_from, cache_to, contexts;
         const char *call, *cgroup_parent;
         bool check;
         const char *file, *format;
@@ -37,6 +37,8 @@ extern const Option build_options[];
 /* What the options become; owns the arrays that BuildOptions points to. */
 typedef struct BuildRequest {
         BuildOptions options;
+        BuildCacheTo *cache_to;
+        BuildCacheFrom *cache_from;
         BuildSecret *secrets;
         BuildSsh *ssh;
         BuildNamedContext *contexts;

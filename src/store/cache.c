@@ -109,3 +109,17 @@ int cache_put(Lease *lease, const CacheRecord *record, Error *err)
         pthread_mutex_unlock(&lease->mutex);
         return 0;
 }
+
+int cache_get_source(Store *store, const Digest *key, Digest *ret, Error *err)
+{
+        _cleanup_db_stmt_ DbStmt *stmt = NULL;
+        int r;
+
+        *ret = (Digest){ 0 };
+        if (db_query(store->db, "SELECT source_key FROM cache WHERE key = ?1", DB_ARGS(DB_DIGEST(key)), &stmt, err) < 0)
+                return -1;
+        r = db_step(stmt, err);
+        if (r > 0)
+                *ret = db_column_digest(stmt, 0);
+        return r < 0 ? -1 : 0;
+}

@@ -28,6 +28,8 @@ void cache_record_done(CacheRecord *record);
 int cache_get(Lease *lease, const Digest *key, Digest *ret_diff_id, Error *err);
 /* The same, and when the record was made: the date of the layer in the history of an image. Both may be NULL. */
 int cache_get_dated(Lease *lease, const Digest *key, Digest *ret_diff_id, Timestamp *ret_created, Error *err);
+/* The record that a record by a second key leads to; unset when it is none, or is not there. */
+int cache_get_source(Store *store, const Digest *key, Digest *ret, Error *err);
 /* Records results. Rows are written when the lease syncs (all steps of a build in one transaction). */
 int cache_put(Lease *lease, const CacheRecord *record, Error *err);
 

@@ -17,6 +17,11 @@ Digest cache_mount_key(const char *id)
         return digest_of(id, strlen(id));
 }
 
+char *cache_mount_private_id(const char *id, unsigned n)
+{
+        return xasprintf("%s\nprivate %u", id, n);
+}
+
 void cache_mount_done(CacheMount *mount)
 {
         free(mount->id);
@@ -302,9 +307,12 @@ int cache_mount_replace(Lease *lease, const char *id, const char *path, Error *e
 {
         Store *store = lease->store;
         _cleanup_close_ int fd = cache_mount_try_open(store, id, true, 0700, 0, 0, NULL, err);
+        const char *below = str_after(path, lease->path);
         char name[STORE_NAME_SIZE];
         Digest key = cache_mount_key(id);
 
+        if (!below || *below != '/')
+                return error_set(err, ERROR_INTERNAL, "'%s' is not below '%s'", path, lease->path);
         if (fd < 0) {
                 if (err->code != ERROR_CONFLICT)
                         return -1;
@@ -313,8 +321,11 @@ int cache_mount_replace(Lease *lease, const char *id, const char *path, Error *e
         }
         if (!is_empty_dir(fd))
                 return 0;
-        /* rename(2) takes the place of an empty directory, and of no other. */
-        if (sys_renameat(AT_FDCWD, path, store->root_fd, mount_name(&key, name)) < 0)
+        /*
+         * rename(2) takes the place of an empty directory, and of no other. Both names are below descriptors of the same mount: in a mount namespace of our own
+         * the path leads to a copy of it, and nothing can be renamed between the two.
+         */
+        if (sys_renameat(lease->dir_fd, below + 1, store->root_fd, mount_name(&key, name)) < 0)
                 return errno == ENOTEMPTY || errno == EEXIST ? 0 : error_errno(err, errno, "cannot make the cache directory '%s/%s'", store->root, name);
         return 1;
 }

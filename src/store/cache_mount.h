@@ -12,6 +12,8 @@
 
 #define CACHE_MOUNT_ID_MAX 4096 /* bytes of an id: ids are mostly paths */
 
+/* The id of the n-th private directory (sharing=private) of an id. New string. */
+char *cache_mount_private_id(const char *id, unsigned n);
 /* What identifies a mount in listings and rows. */
 Digest cache_mount_key(const char *id);
 

@@ -39,12 +39,14 @@ static int write_zeros(TreeTar *tar, size_t size, Error *err)
 }
 
 /* What a layer keeps of a file's attributes: capabilities, and those of users. The rest is this machine's (SELinux labels, overlayfs's own). */
-static bool keeps_xattr(const char *name)
+static bool keeps_xattr(const TreeTar *tar, const char *name)
 {
+        if (tar->exact)
+                return !str_starts(name, "security.selinux") && !str_starts(name, "trusted.overlay.") && !str_starts(name, "user.overlay.");
         return streq(name, "security.capability") || (str_starts(name, "user.") && !str_starts(name, "user.overlay."));
 }
 
-static int read_xattrs(int dir_fd, const char *name, TarEntry *entry, Error *err)
+static int read_xattrs(const TreeTar *tar, int dir_fd, const char *name, TarEntry *entry, Error *err)
 {
         char proc[FD_PROC_PATH_SIZE], names[4096];
         _cleanup_free_ char *path = xasprintf("%s/%s", fd_proc_path(dir_fd, proc), name), *more = NULL;
@@ -62,7 +64,7 @@ static int read_xattrs(int dir_fd, const char *name, TarEntry *entry, Error *err
                 TarXattr *xattr;
                 ssize_t n;
 
-                if (!keeps_xattr(at))
+                if (!keeps_xattr(tar, at))
                         continue;
                 GROW(entry->xattrs, capacity, entry->n_xattrs + 1);
                 xattr = &entry->xattrs[entry->n_xattrs];
@@ -101,6 +103,8 @@ static int read_link(int dir_fd, const char *name, TarEntry *entry, Error *err)
 
 static void set_times(const TreeTar *tar, const struct stat *st, TarEntry *entry)
 {
+        entry->exact_time = tar->exact;
+        entry->mtime_nsec = tar->exact ? (uint32_t)st->st_mtim.tv_nsec : 0;
         entry->mtime_sec = tar->epoch >= 0 && st->st_mtim.tv_sec > tar->epoch ? tar->epoch : st->st_mtim.tv_sec;
 }
 
@@ -156,7 +160,7 @@ static int add_file(TreeTar *tar, int dir_fd, const char *name, const struct sta
                 map_setn(tar->inodes, place, sizeof(place), xstrdup(entry->path));
         entry->type = TAR_FILE;
         entry->size = (uint64_t)now.st_size;
-        if (read_xattrs(dir_fd, name, entry, err) < 0 || write_header(tar, entry, err) < 0)
+        if (read_xattrs(tar, dir_fd, name, entry, err) < 0 || write_header(tar, entry, err) < 0)
                 return -1;
         return write_content(tar, fd, entry, err);
 }
@@ -166,7 +170,7 @@ static int add_other(TreeTar *tar, int dir_fd, const char *name, const struct st
         switch (st->st_mode & S_IFMT) {
         case S_IFDIR:
                 entry->type = TAR_DIR;
-                if (read_xattrs(dir_fd, name, entry, err) < 0)
+                if (read_xattrs(tar, dir_fd, name, entry, err) < 0)
                         return -1;
                 break;
         case S_IFLNK:

@@ -13,6 +13,7 @@ typedef struct TreeTar {
         const Sink *sink;
         LayerWriter *writer; /* the same place, for the content of files; NULL: through the sink */
         int64_t epoch;       /* seconds; later times become it. -1: none */
+        bool exact;          /* times to the nanosecond, and all attributes that are not this machine's */
         Map *inodes;         /* (device, inode) -> path of files with several names that were written */
         Buf header;
         char *buffer; /* for content, when there is no writer */

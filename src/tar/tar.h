@@ -55,6 +55,7 @@ typedef struct TarEntry {
         uint64_t size; /* bytes of content; 0 for everything but TAR_FILE */
         int64_t mtime_sec;
         uint32_t mtime_nsec;
+        bool exact_time; /* when writing: mtime_nsec counts */
         uint32_t dev_major, dev_minor;
         TarXattr *xattrs; /* overlayfs's own attributes (trusted.overlay.*, user.overlay.*) never get here: they are dropped */
         size_t n_xattrs;
@@ -107,7 +108,7 @@ int tar_path_clean(const char *path, char **ret, Error *err);
 
 /*
  * Appends the header block(s) of one member: ustar when everything fits, else a pax extended header before it. Deterministic: mtime in whole seconds
- * (mtime_nsec is dropped), no atime/ctime, no user or group name, names without "./", directories end in "/", pax records sorted by key.
+ * (mtime_nsec is dropped, but for exact_time), no atime/ctime, no user or group name, names without "./", directories end in "/", pax records sorted by key.
  * Whiteouts are written as ".wh." files of mode 0, owner 0, mtime 0. The caller then writes the content and tar_padding() zero bytes.
  */
 int tar_write_header(const TarEntry *entry, Buf *out, Error *err);

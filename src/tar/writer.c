@@ -217,6 +217,12 @@ static int gather_records(const TarEntry *entry, const char *path, PaxRecords *r
                 records_add_number(records, numbers[i].key, numbers[i].value);
                 needed = true;
         }
+        if (entry->exact_time && entry->mtime_nsec && entry->mtime_sec >= 0 && field_fits_octal(12, entry->mtime_sec)) {
+                _cleanup_free_ char *time = xasprintf("%lld.%09u", (long long)entry->mtime_sec, entry->mtime_nsec);
+
+                records_add(records, xstrdup("mtime"), time, strlen(time));
+                needed = true;
+        }
         for (size_t i = 0; i < entry->n_xattrs; i++) {
                 const TarXattr *x = &entry->xattrs[i];
 
