@@ -329,6 +329,16 @@ int container_list(Store *store, const ListOptions *options, int (*each)(void *u
         return 0;
 }
 
+/* Best effort: a machine without a runtime has nothing of it either. */
+static void sweep_runtime(void)
+{
+        _cleanup_(runtime_closep) Runtime *runtime = NULL;
+        _cleanup_error_ Error ignored = ERROR_INIT;
+
+        if (runtime_open(NULL, &runtime, &ignored) == 0)
+                runtime_sweep(runtime);
+}
+
 int container_prune(Store *store, const StrList *texts, void (*removed)(void *user, const char *id), void *user, uint64_t *ret_size, Error *err)
 {
         _cleanup_strlist_ StrList ids = { 0 };
@@ -371,6 +381,7 @@ int container_prune(Store *store, const StrList *texts, void (*removed)(void *us
                 if (removed)
                         removed(user, container->id);
         }
+        sweep_runtime();
         *ret_size = total;
         return 0;
 }

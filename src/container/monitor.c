@@ -249,7 +249,6 @@ static int make_pipe(int *ret_ours, int *ret_theirs, bool we_read, Error *err)
 static int start_process(Monitor *monitor, Error *err)
 {
         _cleanup_close_ int in = -1, out = -1, errors = -1;
-        _cleanup_free_ char *bundle = container_file(monitor->container, "bundle");
         RunLaunch launch = RUN_LAUNCH_INIT;
         Container *container = monitor->container;
 
@@ -261,7 +260,7 @@ static int start_process(Monitor *monitor, Error *err)
         monitor->spec.terminal_rows = monitor->start->options.rows;
         monitor->spec.terminal_columns = monitor->start->options.columns;
         launch.id = container->id;
-        launch.bundle = bundle;
+        launch.owner = container->dir;
         launch.stdin_fd = in;
         launch.stdout_fd = out;
         launch.stderr_fd = errors;
@@ -589,10 +588,11 @@ static void end(Monitor *monitor)
         log_writer_free(monitor->log);
         monitor->log = NULL;
         if (container->data.host.auto_remove && !monitor->keep) {
-                unmount(monitor);
-                if (container_delete(monitor->store, container, true, &failure) < 0)
+                /* Out of the way first, and told; giving the space back can take long */
+                if (container_retire(monitor->store, container, monitor->lease, &failure) < 0)
                         log_warning("cannot remove container '%s': %s", container->name, error_message(&failure));
                 tell_clients(monitor, monitor->status);
+                unmount(monitor);
                 return;
         }
         if (container_save_state(monitor->store, container, &failure) < 0)

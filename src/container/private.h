@@ -90,6 +90,9 @@ int container_lock(const Container *container, Error *err);
 /* Removes everything of a container that does not run: record, directory, anonymous volumes when asked. */
 int container_delete(Store *store, const Container *container, bool volumes, Error *err);
 
+/* The same, with the anonymous volumes, in no time: its directory is moved into the lease's own, and goes with it. */
+int container_retire(Store *store, const Container *container, Lease *lease, Error *err);
+
 /* Bytes of files in the writable layer, and with the image below. */
 int container_size(Store *store, const Container *container, uint64_t *ret_rw, uint64_t *ret_root, Error *err);
 

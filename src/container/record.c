@@ -178,17 +178,31 @@ int container_load(Store *store, const char *name_or_id, Container **ret, Error 
         return 0;
 }
 
-int container_delete(Store *store, const Container *container, bool volumes, Error *err)
+static void remove_anonymous_volumes(Store *store, const Container *container)
 {
-        if (container_record_remove(store, container->id, container->transient, err) < 0 || container_dir_remove(store, container->id, err) < 0)
-                return -1;
-        for (size_t i = 0; volumes && i < container->data.mounts.n_items; i++) {
+        for (size_t i = 0; i < container->data.mounts.n_items; i++) {
                 const MountPoint *mount = &container->data.mounts.items[i];
                 _cleanup_error_ Error ignored = ERROR_INIT;
 
                 if (mount->anonymous && volume_remove(store, mount->name, &ignored) < 0)
                         log_debug("cannot remove volume '%s': %s", mount->name, error_message(&ignored));
         }
+}
+
+int container_delete(Store *store, const Container *container, bool volumes, Error *err)
+{
+        if (container_record_remove(store, container->id, container->transient, err) < 0 || container_dir_remove(store, container->id, err) < 0)
+                return -1;
+        if (volumes)
+                remove_anonymous_volumes(store, container);
+        return 0;
+}
+
+int container_retire(Store *store, const Container *container, Lease *lease, Error *err)
+{
+        if (container_record_remove(store, container->id, container->transient, err) < 0 || container_dir_retire(lease, container->id, err) < 0)
+                return -1;
+        remove_anonymous_volumes(store, container);
         return 0;
 }
 

@@ -16,23 +16,43 @@
 #include "base/str.h"
 #include "base/sys.h"
 
-#define CGROUP_ROOT "/sys/fs/cgroup"
 #define CGROUP_UNIFIED CGROUP_ROOT "/unified"
 
 /* cgroup.procs of a container with as many processes as a kernel can have. */
 #define PROCS_SIZE_MAX ((size_t)64 << 20)
 
-CgroupMode cgroup_detect(void)
+static int64_t statfs_type(const char *path)
 {
         struct statfs fs;
 
-        if (statfs(CGROUP_ROOT, &fs) < 0)
-                return CGROUP_NONE;
-        if (fs.f_type == CGROUP2_SUPER_MAGIC)
-                return access(CGROUP_ROOT "/cgroup.procs", W_OK) == 0 ? CGROUP_V2 : CGROUP_NONE;
-        if (fs.f_type != TMPFS_MAGIC || access(CGROUP_ROOT "/devices", W_OK) < 0)
-                return CGROUP_NONE;
-        return statfs(CGROUP_UNIFIED, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC ? CGROUP_HYBRID : CGROUP_V1;
+        return statfs(path, &fs) < 0 ? -1 : (int64_t)fs.f_type;
+}
+
+static bool can_write(const char *root, const char *name)
+{
+        _cleanup_free_ char *path = xasprintf("%s/%s", root, name);
+
+        return access(path, W_OK) == 0;
+}
+
+void cgroup_detect_in(const char *root, int64_t (*fs_type)(const char *path), Cgroups *ret)
+{
+        _cleanup_free_ char *unified = xasprintf("%s/unified", root);
+        int64_t type = fs_type(root);
+
+        *ret = (Cgroups){ .mode = CGROUP_NONE, .root = root };
+        if (type == CGROUP2_SUPER_MAGIC) {
+                ret->mode = can_write(root, "cgroup.procs") ? CGROUP_V2 : CGROUP_NONE;
+                ret->swap = true;
+        } else if (type == TMPFS_MAGIC && can_write(root, "devices")) {
+                ret->mode = fs_type(unified) == CGROUP2_SUPER_MAGIC ? CGROUP_HYBRID : CGROUP_V1;
+                ret->swap = can_write(root, "memory/memory.memsw.limit_in_bytes");
+        }
+}
+
+void cgroup_detect(Cgroups *ret)
+{
+        cgroup_detect_in(CGROUP_ROOT, statfs_type, ret);
 }
 
 const char *cgroup_mode_name(CgroupMode mode)
@@ -61,20 +81,20 @@ int cgroup_hide_unified(void)
 }
 
 /* Calls `each` with the directory of the cgroup in every hierarchy until it returns non-zero. */
-static int for_each_hierarchy(CgroupMode mode, const char *path, int (*each)(void *user, const char *directory), void *user)
+static int for_each_hierarchy(const Cgroups *cgroups, const char *path, int (*each)(void *user, const char *directory), void *user)
 {
         DIR *root;
         struct dirent *entry;
         int r = 0;
 
-        if (mode == CGROUP_NONE)
+        if (cgroups->mode == CGROUP_NONE)
                 return 0;
-        if (mode == CGROUP_V2) {
-                _cleanup_free_ char *directory = xasprintf("%s%s", CGROUP_ROOT, path);
+        if (cgroups->mode == CGROUP_V2) {
+                _cleanup_free_ char *directory = xasprintf("%s%s", cgroups->root, path);
 
                 return access(directory, F_OK) == 0 ? each(user, directory) : 0;
         }
-        root = opendir(CGROUP_ROOT);
+        root = opendir(cgroups->root);
         if (!root)
                 return 0;
         while (r == 0 && (entry = readdir(root))) {
@@ -82,7 +102,7 @@ static int for_each_hierarchy(CgroupMode mode, const char *path, int (*each)(voi
 
                 if (entry->d_type != DT_DIR || entry->d_name[0] == '.') /* links name hierarchies that are mounted together under another name */
                         continue;
-                directory = xasprintf("%s/%s%s", CGROUP_ROOT, entry->d_name, path);
+                directory = xasprintf("%s/%s%s", cgroups->root, entry->d_name, path);
                 if (access(directory, F_OK) == 0)
                         r = each(user, directory);
         }
@@ -134,13 +154,13 @@ static int collect_from(void *user, const char *directory)
         return 1; /* every hierarchy holds the same processes */
 }
 
-int cgroup_pids(CgroupMode mode, const char *path, pid_t **ret, size_t *ret_n, Error *err)
+int cgroup_pids(const Cgroups *cgroups, const char *path, pid_t **ret, size_t *ret_n, Error *err)
 {
         PidList list = { 0 };
 
-        if (mode == CGROUP_NONE)
+        if (cgroups->mode == CGROUP_NONE)
                 return error_set(err, ERROR_UNSUPPORTED, "this host has no cgroups that mica may use");
-        for_each_hierarchy(mode, path, collect_from, &list);
+        for_each_hierarchy(cgroups, path, collect_from, &list);
         *ret = list.pids;
         *ret_n = list.n_pids;
         return 0;
@@ -156,11 +176,16 @@ static int write_file(const char *directory, const char *name, const char *text)
         return 0;
 }
 
-size_t cgroup_signal(CgroupMode mode, const char *path, int number)
+size_t cgroup_signal(const Cgroups *cgroups, const char *path, int number)
 {
         PidList list = { 0 };
 
-        for_each_hierarchy(mode, path, collect_from, &list);
+        if (number == SIGKILL && cgroups->mode == CGROUP_V2) { /* what forks meanwhile is hit as well (Linux 5.14) */
+                _cleanup_free_ char *directory = xasprintf("%s%s", cgroups->root, path);
+
+                write_file(directory, "cgroup.kill", "1");
+        }
+        for_each_hierarchy(cgroups, path, collect_from, &list);
         for (size_t i = 0; i < list.n_pids; i++)
                 kill(list.pids[i], number);
         free(list.pids);
@@ -206,20 +231,20 @@ static int remove_from(void *user, const char *directory)
         return 0;
 }
 
-int cgroup_remove(CgroupMode mode, const char *path, Error *err)
+int cgroup_remove(const Cgroups *cgroups, const char *path, Error *err)
 {
         int failure = 0;
 
         /* A killed process leaves its cgroup a moment later; 2 s is far beyond what a kernel needs for that. */
         for (int attempt = 0; attempt < 200; attempt++) {
                 failure = 0;
-                for_each_hierarchy(mode, path, remove_from, &failure);
+                for_each_hierarchy(cgroups, path, remove_from, &failure);
                 if (failure == 0)
                         return 0;
                 if (failure != -EBUSY)
                         break;
-                cgroup_freeze(mode, path, false, &(Error){ 0 });
-                cgroup_signal(mode, path, SIGKILL);
+                cgroup_freeze(cgroups, path, false, &(Error){ 0 });
+                cgroup_signal(cgroups, path, SIGKILL);
                 nanosleep(&(struct timespec){ .tv_nsec = attempt < 10 ? 1000000 : 10000000 }, NULL);
         }
         return error_errno(err, failure, "cannot remove the cgroup '%s'", path);
@@ -243,11 +268,11 @@ static int oom_from(void *user, const char *directory)
         return 0;
 }
 
-bool cgroup_oom_killed(CgroupMode mode, const char *path)
+bool cgroup_oom_killed(const Cgroups *cgroups, const char *path)
 {
         bool killed = false;
 
-        for_each_hierarchy(mode, path, oom_from, &killed);
+        for_each_hierarchy(cgroups, path, oom_from, &killed);
         return killed;
 }
 
@@ -288,11 +313,11 @@ static int freeze_in(void *user, const char *directory)
         return 1;
 }
 
-int cgroup_freeze(CgroupMode mode, const char *path, bool frozen, Error *err)
+int cgroup_freeze(const Cgroups *cgroups, const char *path, bool frozen, Error *err)
 {
         Freeze freeze = { .frozen = frozen };
 
-        for_each_hierarchy(mode, path, freeze_in, &freeze);
+        for_each_hierarchy(cgroups, path, freeze_in, &freeze);
         if (!freeze.found)
                 return error_set(err, ERROR_UNSUPPORTED, "this host has no freezer cgroup");
         if (freeze.failure < 0)

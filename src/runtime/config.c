@@ -222,7 +222,7 @@ static void write_default_mounts(JsonWriter *writer, const Runtime *runtime, con
 
                 if (spec_mounts_on(spec, mount->target) || (spec->no_default_mounts && i > 1))
                         continue;
-                if (streq(mount->type, "cgroup") && runtime->cgroups == CGROUP_NONE)
+                if (streq(mount->type, "cgroup") && runtime->cgroups.mode == CGROUP_NONE)
                         continue;
                 if (streq(mount->type, "mqueue") && spec->host_ipc) {
                         write_mount(writer, mount->target, "bind", mount->target, (const char *const[]){ "rbind", "nosuid", "noexec", "nodev" }, 4, NULL);
@@ -237,7 +237,7 @@ static void write_default_mounts(JsonWriter *writer, const Runtime *runtime, con
                         size = xasprintf("size=%ju", (uintmax_t)(spec->shm_size ? spec->shm_size : DEFAULT_SHM_SIZE));
                 }
                 /* sysfs belongs to a network namespace: without one of our own, a user namespace may only bind what is there */
-                if (streq(mount->type, "sysfs") && spec->network == RUN_NETWORK_HOST && runtime->cgroups == CGROUP_NONE &&
+                if (streq(mount->type, "sysfs") && spec->network == RUN_NETWORK_HOST && runtime->cgroups.mode == CGROUP_NONE &&
                     !(runtime->capabilities >> CAP_SYS_RESOURCE & 1)) {
                         write_mount(writer, mount->target, "bind", mount->target, (const char *const[]){ "rbind", "nosuid", "noexec", "nodev", "ro" }, 5, NULL);
                         continue;
@@ -394,7 +394,7 @@ static bool has_resources(const RunResources *r)
                r->cpuset_mems || r->pids_limit > 0;
 }
 
-static int write_resources(JsonWriter *writer, const RunSpec *spec, Error *err)
+static int write_resources(JsonWriter *writer, const Runtime *runtime, const RunSpec *spec, Error *err)
 {
         const RunResources *r = &spec->resources;
 
@@ -409,8 +409,10 @@ static int write_resources(JsonWriter *writer, const RunSpec *spec, Error *err)
                         json_writer_member_int(writer, "limit", r->memory);
                 if (r->memory_reservation)
                         json_writer_member_int(writer, "reservation", r->memory_reservation);
-                if (r->memory_swap)
+                if (r->memory_swap && runtime->cgroups.swap)
                         json_writer_member_int(writer, "swap", r->memory_swap);
+                else if (r->memory_swap)
+                        log_debug("this kernel has no limit on swap (swapaccount=1): memory is limited without it"); /* as docker */
                 json_writer_end_object(writer);
         }
         if (r->cpu_quota_us || r->cpu_period_us || r->cpu_shares || r->cpuset_cpus || r->cpuset_mems) {
@@ -462,7 +464,7 @@ static void write_namespaces(JsonWriter *writer, const Runtime *runtime, const R
                 write_namespace(writer, "network", NULL);
         else if (spec->network == RUN_NETWORK_PATH)
                 write_namespace(writer, "network", spec->network_path);
-        if (runtime->cgroups == CGROUP_V2 && !spec->privileged)
+        if (runtime->cgroups.mode == CGROUP_V2 && !spec->privileged)
                 write_namespace(writer, "cgroup", NULL);
         json_writer_end_array(writer);
 }
@@ -486,15 +488,13 @@ static int write_sysctls(JsonWriter *writer, const RunSpec *spec, Error *err)
 
 static int write_linux(JsonWriter *writer, const Runtime *runtime, const RunSpec *spec, const char *id, CapSet capabilities, bool with_rules, Error *err)
 {
-        const char *profile = spec->seccomp ? spec->seccomp : SECCOMP_DEFAULT_PROFILE;
-
         json_writer_key(writer, "linux");
         json_writer_begin_object(writer);
-        if (runtime->cgroups != CGROUP_NONE) {
+        if (runtime->cgroups.mode != CGROUP_NONE) {
                 _cleanup_free_ char *path = cgroup_path(spec->cgroup_parent, id);
 
                 json_writer_member_string(writer, "cgroupsPath", path);
-                if (write_resources(writer, spec, err) < 0)
+                if (write_resources(writer, runtime, spec, err) < 0)
                         return -1;
         } else if (has_resources(&spec->resources)) {
                 return error_set(err, ERROR_UNSUPPORTED, "limits on memory, processors and processes need a cgroup that mica may write; there is none here");
@@ -509,7 +509,7 @@ static int write_linux(JsonWriter *writer, const Runtime *runtime, const RunSpec
         if (with_rules) {
                 _cleanup_seccomp_profile_ SeccompProfile rules = { 0 };
 
-                if (seccomp_profile_load(profile, capabilities, &rules, err) < 0)
+                if (seccomp_profile_load(spec->seccomp, capabilities, &rules, err) < 0)
                         return -1;
                 json_writer_key(writer, "seccomp");
                 seccomp_profile_write(&rules, writer);
@@ -546,17 +546,16 @@ static void write_annotations(JsonWriter *writer, const RunSpec *spec, const cha
 /* Decides how the seccomp filter travels: *ret_program ready made, or as rules (*ret_rules), or not at all. */
 static int choose_seccomp(const Runtime *runtime, const RunSpec *spec, CapSet capabilities, char **ret_program, bool *ret_rules, Error *err)
 {
-        const char *profile = spec->seccomp ? spec->seccomp : SECCOMP_DEFAULT_PROFILE;
         _cleanup_free_ char *cache = NULL;
 
-        if ((spec->privileged && !spec->seccomp) || streq(profile, "unconfined"))
+        if ((spec->privileged && !spec->seccomp) || streq_ptr(spec->seccomp, "unconfined"))
                 return 0;
         if (!runtime->driver->takes_program) {
                 *ret_rules = true;
                 return 0;
         }
         cache = xasprintf("%s/seccomp", runtime->state_dir);
-        if (seccomp_profile_program(profile, capabilities, cache, ret_program, err) == 0)
+        if (seccomp_profile_program(spec->seccomp, capabilities, cache, ret_program, err) == 0)
                 return 0;
         if (err->code != ERROR_UNSUPPORTED)
                 return -1;

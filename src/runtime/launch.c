@@ -2,17 +2,23 @@
  * Containers that live on: start, one more process, remove. The runtime is run with --detach: it ends when the process runs, and the process becomes a child of
  * the caller, which is a subreaper. So nothing stays between us and the container's process, and its wait status is the kernel's.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/sys.h"
 #include "crypto/random.h"
@@ -49,7 +55,7 @@ static _noreturn_ void child_main(const Launch *launch, const int fds[3])
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* a start must not go on without the one who would watch over it */
         for (int i = 1; i < NSIG; i++)
                 sigaction(i, &default_action, NULL);
-        if (launch->runtime->driver->needs_unified_hidden && launch->runtime->cgroups == CGROUP_HYBRID &&
+        if (launch->runtime->driver->needs_unified_hidden && launch->runtime->cgroups.mode == CGROUP_HYBRID &&
             (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 || cgroup_hide_unified() < 0))
                 _exit(253);
         if (dup2(fds[0], 0) < 0 || dup2(fds[1], 1) < 0 || dup2(fds[2], 2) < 0)
@@ -140,20 +146,26 @@ static int run_runtime(Launch *launch, const RunLaunch *wish, const RunSpec *spe
         return 0;
 }
 
+/* <state_dir>/bundles/<id>. New string. */
+static char *bundle_path(const Runtime *runtime, const char *id)
+{
+        return xasprintf("%s/bundles/%s", runtime->state_dir, id);
+}
+
 /* The arguments up to the runtime's command, and the files it writes: named after a random word, since several may be started in one container. */
-static int prepare(Launch *launch, const char *command, bool terminal, Error *err)
+static int prepare(Launch *launch, const char *command, const char *bundle, bool terminal, Error *err)
 {
         char word[13];
 
         random_hex(word, 12);
-        launch->log_path = xasprintf("%s/log-%s", launch->runtime->state_dir, word);
-        launch->pid_path = xasprintf("%s/pid-%s", launch->runtime->state_dir, word);
+        launch->log_path = xasprintf("%s/log-%s", bundle, word);
+        launch->pid_path = xasprintf("%s/pid-%s", bundle, word);
         strlist_add(&launch->argv, launch->runtime->program);
         strlist_add(&launch->argv, "--root");
         strlist_add(&launch->argv, launch->runtime->run_dir);
         strlist_add(&launch->argv, "--log");
         strlist_add(&launch->argv, launch->log_path);
-        if (launch->runtime->cgroups == CGROUP_NONE && launch->runtime->driver->without_cgroups)
+        if (launch->runtime->cgroups.mode == CGROUP_NONE && launch->runtime->driver->without_cgroups)
                 strlist_add(&launch->argv, launch->runtime->driver->without_cgroups);
         strlist_add(&launch->argv, command);
         strlist_add(&launch->argv, "--detach");
@@ -169,47 +181,59 @@ static int prepare(Launch *launch, const char *command, bool terminal, Error *er
         return 0;
 }
 
+static int write_bundle(const char *bundle, const char *name, const void *text, size_t size, Error *err)
+{
+        _cleanup_free_ char *path = xasprintf("%s/%s", bundle, name);
+        int r = file_write_atomic(AT_FDCWD, path, text, size, 0600, false);
+
+        return r < 0 ? error_errno(err, r, "cannot write '%s'", path) : 0;
+}
+
+static int make_bundle(Runtime *runtime, const RunSpec *spec, const RunLaunch *wish, const char *bundle, Error *err)
+{
+        _cleanup_buf_ Buf config = BUF_INIT(BUF_MAX_DEFAULT);
+        int r = dir_make(AT_FDCWD, bundle, 0700);
+
+        if (r < 0)
+                return error_errno(err, r, "cannot make '%s'", bundle);
+        if (wish->owner && write_bundle(bundle, "owner", wish->owner, strlen(wish->owner), err) < 0)
+                return -1;
+        if (spec->cgroup_parent && write_bundle(bundle, "cgroup-parent", spec->cgroup_parent, strlen(spec->cgroup_parent), err) < 0)
+                return -1;
+        return runtime_config(runtime, spec, wish->id, &config, err) < 0 || write_bundle(bundle, "config.json", config.data, config.size, err) < 0 ? -1 : 0;
+}
+
 int runtime_launch(Runtime *runtime, const RunSpec *spec, const RunLaunch *wish, pid_t *ret_pid, Error *err)
 {
         _cleanup_(launch_done) Launch launch = { .runtime = runtime, .console_fd = -1 };
-        _cleanup_buf_ Buf config = BUF_INIT(BUF_MAX_DEFAULT);
-        _cleanup_free_ char *path = xasprintf("%s/config.json", wish->bundle);
-        int r;
+        _cleanup_free_ char *bundle = bundle_path(runtime, wish->id);
+        _cleanup_error_ Error ignored = ERROR_INIT;
 
-        if (runtime_config(runtime, spec, wish->id, &config, err) < 0)
-                return -1;
-        r = file_write_atomic(AT_FDCWD, path, config.data, config.size, 0600, false);
-        if (r < 0)
-                return error_errno(err, r, "cannot write '%s'", path);
-        if (prepare(&launch, "run", spec->terminal, err) < 0)
-                return -1;
+        if (make_bundle(runtime, spec, wish, bundle, err) < 0 || prepare(&launch, "run", bundle, spec->terminal, err) < 0)
+                goto fail;
         strlist_add(&launch.argv, "--bundle");
-        strlist_add(&launch.argv, wish->bundle);
+        strlist_add(&launch.argv, bundle);
         strlist_add(&launch.argv, wish->id);
-        if (run_runtime(&launch, wish, spec, ret_pid, err) < 0) {
-                _cleanup_error_ Error ignored = ERROR_INIT;
-
-                runtime_remove(runtime, wish->id, spec->cgroup_parent, &ignored);
-                return -1;
-        }
-        return 0;
+        if (run_runtime(&launch, wish, spec, ret_pid, err) == 0)
+                return 0;
+fail:
+        runtime_remove(runtime, wish->id, spec->cgroup_parent, &ignored);
+        return -1;
 }
 
 int runtime_exec(Runtime *runtime, const RunSpec *spec, const RunLaunch *wish, pid_t *ret_pid, Error *err)
 {
         _cleanup_(launch_done) Launch launch = { .runtime = runtime, .console_fd = -1 };
         _cleanup_buf_ Buf config = BUF_INIT(BUF_MAX_DEFAULT);
-        _cleanup_free_ char *path = NULL;
-        char word[13];
+        _cleanup_free_ char *bundle = bundle_path(runtime, wish->id), *path = NULL;
+        char name[32], word[13];
         int r;
 
-        if (runtime_process_config(runtime, spec, &config, err) < 0)
+        snprintf(name, sizeof(name), "process-%s", random_hex(word, 12));
+        if (runtime_process_config(runtime, spec, &config, err) < 0 || write_bundle(bundle, name, config.data, config.size, err) < 0)
                 return -1;
-        path = xasprintf("%s/process-%s", runtime->state_dir, random_hex(word, 12));
-        r = file_write_atomic(AT_FDCWD, path, config.data, config.size, 0600, false);
-        if (r < 0)
-                return error_errno(err, r, "cannot write '%s'", path);
-        r = prepare(&launch, "exec", spec->terminal, err);
+        path = xasprintf("%s/%s", bundle, name);
+        r = prepare(&launch, "exec", bundle, spec->terminal, err);
         if (r == 0) {
                 strlist_add(&launch.argv, "--process");
                 strlist_add(&launch.argv, path);
@@ -224,13 +248,13 @@ bool runtime_oom_killed(Runtime *runtime, const char *id, const char *cgroup_par
 {
         _cleanup_free_ char *path = cgroup_path(cgroup_parent, id);
 
-        return cgroup_oom_killed(runtime->cgroups, path);
+        return cgroup_oom_killed(&runtime->cgroups, path);
 }
 
 int runtime_remove(Runtime *runtime, const char *id, const char *cgroup_parent, Error *err)
 {
         _cleanup_free_ char *path = cgroup_path(cgroup_parent, id);
-        int r = cgroup_remove(runtime->cgroups, path, err);
+        int r = cgroup_remove(&runtime->cgroups, path, err);
 
         /* It may have been started with another runtime than the one of today */
         for (size_t i = 0; runtime_driver_at(i); i++) {
@@ -240,19 +264,67 @@ int runtime_remove(Runtime *runtime, const char *id, const char *cgroup_parent, 
                 if (r == 0 && s < 0)
                         r = error_errno(err, s, "cannot remove '%s'", state);
         }
+        if (r == 0) { /* last: it is what a sweep finds */
+                _cleanup_free_ char *bundle = bundle_path(runtime, id);
+                int s = tree_remove(AT_FDCWD, bundle);
+
+                r = s < 0 ? error_errno(err, s, "cannot remove '%s'", bundle) : 0;
+        }
         return r;
+}
+
+/* A socket for a terminal lives for as long as the runtime starts something. */
+#define CONSOLE_AGE_MAX (600 * NSEC_PER_SEC)
+
+static void sweep_consoles(Runtime *runtime)
+{
+        DIR *dir = opendir(runtime->state_dir);
+        struct dirent *entry;
+        struct stat st;
+
+        while (dir && (entry = readdir(dir)))
+                if (str_starts(entry->d_name, "tty-") && fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                    st.st_mtim.tv_sec * NSEC_PER_SEC + CONSOLE_AGE_MAX < clock_now())
+                        sys_unlinkat(dirfd(dir), entry->d_name, 0);
+        if (dir)
+                closedir(dir);
+}
+
+void runtime_sweep(Runtime *runtime)
+{
+        _cleanup_free_ char *bundles = xasprintf("%s/bundles", runtime->state_dir);
+        DIR *dir = opendir(bundles);
+        struct dirent *entry;
+
+        while (dir && (entry = readdir(dir))) {
+                _cleanup_free_ char *owner_path = xasprintf("%s/%s/owner", bundles, entry->d_name);
+                _cleanup_free_ char *parent_path = xasprintf("%s/%s/cgroup-parent", bundles, entry->d_name);
+                _cleanup_buf_ Buf owner = BUF_INIT(PATH_MAX), parent = BUF_INIT(PATH_MAX);
+                _cleanup_error_ Error failure = ERROR_INIT;
+
+                if (entry->d_name[0] == '.' || file_read(AT_FDCWD, owner_path, &owner) < 0 || access(buf_str(&owner), F_OK) == 0 || errno != ENOENT)
+                        continue;
+                if (file_read(AT_FDCWD, parent_path, &parent) < 0)
+                        buf_reset(&parent);
+                log_debug("removing container '%s': '%s' is gone", entry->d_name, buf_str(&owner));
+                if (runtime_remove(runtime, entry->d_name, parent.size ? buf_str(&parent) : NULL, &failure) < 0)
+                        log_debug("%s", error_message(&failure));
+        }
+        if (dir)
+                closedir(dir);
+        sweep_consoles(runtime);
 }
 
 int runtime_freeze(Runtime *runtime, const char *id, const char *cgroup_parent, bool frozen, Error *err)
 {
         _cleanup_free_ char *path = cgroup_path(cgroup_parent, id);
 
-        return cgroup_freeze(runtime->cgroups, path, frozen, err);
+        return cgroup_freeze(&runtime->cgroups, path, frozen, err);
 }
 
 int runtime_pids(Runtime *runtime, const char *id, const char *cgroup_parent, pid_t **ret, size_t *ret_n, Error *err)
 {
         _cleanup_free_ char *path = cgroup_path(cgroup_parent, id);
 
-        return cgroup_pids(runtime->cgroups, path, ret, ret_n, err);
+        return cgroup_pids(&runtime->cgroups, path, ret, ret_n, err);
 }

@@ -422,7 +422,7 @@ static void build_argv(Once *once)
         strlist_add(&once->argv, once->runtime->run_dir);
         strlist_add(&once->argv, "--log");
         strlist_add(&once->argv, once->log_path);
-        if (once->runtime->cgroups == CGROUP_NONE && once->runtime->driver->without_cgroups)
+        if (once->runtime->cgroups.mode == CGROUP_NONE && once->runtime->driver->without_cgroups)
                 strlist_add(&once->argv, once->runtime->driver->without_cgroups);
         strlist_add(&once->argv, "run");
         strlist_add(&once->argv, "--detach");
@@ -466,7 +466,7 @@ static int run_attempt(Once *once, const RunSpec *spec, const RunIo *io, int nul
         if (r < 0 && !once->pid_namespace) {
                 _cleanup_free_ char *cgroup = cgroup_path(spec->cgroup_parent, once->id);
 
-                cgroup_signal(once->runtime->cgroups, cgroup, SIGKILL);
+                cgroup_signal(&once->runtime->cgroups, cgroup, SIGKILL);
         }
         return r;
 }
@@ -495,7 +495,7 @@ static int run_bundle(Once *once, const RunSpec *spec, const RunIo *io, RunResul
         if (result->status == 128 + SIGKILL || spec->resources.memory) {
                 _cleanup_free_ char *cgroup = cgroup_path(spec->cgroup_parent, once->id);
 
-                result->oom_killed = cgroup_oom_killed(once->runtime->cgroups, cgroup);
+                result->oom_killed = cgroup_oom_killed(&once->runtime->cgroups, cgroup);
         }
         return 0;
 }

@@ -24,9 +24,9 @@ const RuntimeDriver *runtime_driver_at(size_t i);
 struct Runtime {
         const RuntimeDriver *driver;
         char *program;   /* absolute path */
-        char *state_dir; /* ours: holds run/ (the runtime's own state), once/ (bundles of run_once()), seccomp/ */
-        char *run_dir;
-        CgroupMode cgroups;
+        char *state_dir; /* ours; docs/formats/runtime.md */
+        char *run_dir;   /* <state_dir>/<driver>: the runtime's own state */
+        Cgroups cgroups;
         CapSet capabilities; /* of this process */
 };
 

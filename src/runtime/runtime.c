@@ -108,7 +108,7 @@ int runtime_open(const RuntimeOptions *options, Runtime **ret, Error *err)
         runtime->run_dir = xasprintf("%s/%s", runtime->state_dir, runtime->driver->name);
         if (make_state_dir(runtime, err) < 0)
                 return -1;
-        runtime->cgroups = cgroup_detect();
+        cgroup_detect(&runtime->cgroups);
         runtime->capabilities = capabilities_of_process();
         *ret = TAKE_PTR(runtime);
         return 0;

@@ -142,7 +142,7 @@ int run_once(Runtime *runtime, const RunSpec *spec, const RunIo *io, RunResult *
 
 typedef struct RunLaunch {
         const char *id;                     /* unique among everything under the state directory */
-        const char *bundle;                 /* directory that takes config.json */
+        const char *owner;                  /* a path: when it is gone, nobody knows the container any more, and runtime_sweep() removes it. NULL: none */
         int stdin_fd, stdout_fd, stderr_fd; /* -1: /dev/null. Not used with spec->terminal */
         int *ret_terminal;                  /* spec->terminal: takes the master side of the container's terminal */
 } RunLaunch;
@@ -164,6 +164,9 @@ bool runtime_oom_killed(Runtime *runtime, const char *id, const char *cgroup_par
 
 /* Kills what is left of it (every process of its cgroup), removes the cgroup and the runtime's state. Fine when there is nothing. */
 int runtime_remove(Runtime *runtime, const char *id, const char *cgroup_parent, Error *err);
+
+/* Removes containers whose owner is gone, with everything of theirs: what is left when a store is deleted under running or killed containers. */
+void runtime_sweep(Runtime *runtime);
 
 /* Stops and continues all processes of a container through its freezer. UNSUPPORTED when there is none. */
 int runtime_freeze(Runtime *runtime, const char *id, const char *cgroup_parent, bool frozen, Error *err);

@@ -17,7 +17,7 @@
 #define PROFILE_SIZE_MAX ((size_t)4 << 20)
 #define PROGRAM_SIZE_MAX ((size_t)4096 * 8)
 
-#define CACHE_FORMAT "1" /* part of the key: raise it when the way of compiling changes */
+#define CACHE_FORMAT "2" /* part of the key: raise it when the way of compiling changes */
 
 /* Machine names of uname(2), of docker's profiles (GOARCH) and of libseccomp, with the 32-bit ones that the same kernel runs. */
 static const struct Machine {
@@ -204,8 +204,10 @@ static int resolve(const JsonValue *profile, CapSet bounding, SeccompProfile *se
 /* Opens the profile and says what to do when it is not there. */
 static int open_profile(const char *path, Error *err)
 {
-        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        int fd;
 
+        path = path ? path : SECCOMP_DEFAULT_PROFILE;
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
         if (fd < 0 && errno == ENOENT && streq(path, SECCOMP_DEFAULT_PROFILE))
                 return error_set(
                         err, ERROR_NOT_FOUND,
@@ -226,11 +228,13 @@ int seccomp_profile_load(const char *path, CapSet bounding, SeccompProfile *ret,
                 return -1;
         r = fd_read_to_buf(fd, &text);
         if (r < 0)
-                return error_errno(err, r, "cannot read the seccomp profile '%s'", path);
+                return error_errno(err, r, "cannot read the seccomp profile '%s'", path ? path : SECCOMP_DEFAULT_PROFILE);
         if (json_value_parse(text.data, text.size, NULL, &profile, err) < 0 || resolve(profile, bounding, ret, err) < 0) {
                 seccomp_profile_done(ret);
-                return error_wrap(err, "cannot use the seccomp profile '%s'", path);
+                return error_wrap(err, "cannot use the seccomp profile '%s'", path ? path : SECCOMP_DEFAULT_PROFILE);
         }
+        if (!path)
+                seccomp_profile_tighten(ret, bounding);
         return 0;
 }
 
@@ -280,15 +284,15 @@ void seccomp_profile_write(const SeccompProfile *seccomp, JsonWriter *writer)
 
 /* Everything that the program depends on, as a file name: a profile that was changed, another kernel or other capabilities never find an old program. New
  * string. */
-static char *cache_key(const struct stat *st, CapSet bounding)
+static char *cache_key(const struct stat *st, CapSet bounding, bool tightened)
 {
         struct utsname host;
         char *key;
 
         uname(&host);
-        key = xasprintf("%s-%" PRIx64 "-%jx-%jx-%jx-%jx.%09lx-%jx.%09lx-%s-%s", CACHE_FORMAT, bounding, (uintmax_t)st->st_dev, (uintmax_t)st->st_ino,
-                        (uintmax_t)st->st_size, (uintmax_t)st->st_mtim.tv_sec, (unsigned long)st->st_mtim.tv_nsec, (uintmax_t)st->st_ctim.tv_sec,
-                        (unsigned long)st->st_ctim.tv_nsec, host.machine, host.release);
+        key = xasprintf("%s%s-%" PRIx64 "-%jx-%jx-%jx-%jx.%09lx-%jx.%09lx-%s-%s", CACHE_FORMAT, tightened ? "d" : "", bounding, (uintmax_t)st->st_dev,
+                        (uintmax_t)st->st_ino, (uintmax_t)st->st_size, (uintmax_t)st->st_mtim.tv_sec, (unsigned long)st->st_mtim.tv_nsec,
+                        (uintmax_t)st->st_ctim.tv_sec, (unsigned long)st->st_ctim.tv_nsec, host.machine, host.release);
         for (char *p = key; *p; p++)
                 if (*p == '/')
                         *p = '_';
@@ -307,8 +311,8 @@ int seccomp_profile_program(const char *path, CapSet bounding, const char *cache
         if (fd < 0)
                 return -1;
         if (fstat(fd, &st) < 0)
-                return error_errno(err, errno, "cannot look at the seccomp profile '%s'", path);
-        key = cache_key(&st, bounding);
+                return error_errno(err, errno, "cannot look at the seccomp profile '%s'", path ? path : SECCOMP_DEFAULT_PROFILE);
+        key = cache_key(&st, bounding, path == NULL);
         dir_fd = open(cache_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (dir_fd >= 0 && file_read(dir_fd, key, &text) == 0 && text.size > 0) {
                 *ret = buf_detach(&text);

@@ -43,7 +43,10 @@ typedef struct SeccompProfile {
 void seccomp_profile_done(SeccompProfile *seccomp);
 #define _cleanup_seccomp_profile_ _cleanup_(seccomp_profile_done)
 
-/* Reads a profile and keeps the rules that hold for a container with these capabilities on this machine. Errors: NOT_FOUND, INVALID. */
+/*
+ * Reads a profile and keeps the rules that hold for a container with these capabilities on this machine. `path` NULL: the default profile, which is
+ * SECCOMP_DEFAULT_PROFILE with what docker's denies beyond it. Errors: NOT_FOUND, INVALID.
+ */
 int seccomp_profile_load(const char *path, CapSet bounding, SeccompProfile *ret, Error *err);
 
 /* The member "seccomp" of OCI's "linux" object, as one value. */
@@ -54,6 +57,9 @@ void seccomp_profile_write(const SeccompProfile *seccomp, JsonWriter *writer);
  * UNSUPPORTED when libseccomp is not there or cannot compile the profile (the caller then gives the runtime the rules).
  */
 int seccomp_profile_program(const char *path, CapSet bounding, const char *cache_dir, char **ret, Error *err);
+
+/* Private to the room: takes away what docker's default profile does not allow. */
+void seccomp_profile_tighten(SeccompProfile *seccomp, CapSet bounding);
 
 /* Private to the room: the program from the rules. Appends the bytes. UNSUPPORTED as above. */
 int seccomp_profile_compile(const SeccompProfile *seccomp, Buf *out, Error *err);

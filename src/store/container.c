@@ -9,7 +9,7 @@
 #include "base/fd.h"
 #include "base/sys.h"
 #include "oci/reference.h"
-#include "store/internal.h"
+#include "store/reach.h"
 
 void container_record_done(ContainerRecord *record)
 {
@@ -201,7 +201,7 @@ int container_dir_make(Store *store, const char *id, char **ret_path, Error *err
         static const struct {
                 const char *name;
                 mode_t mode;
-        } parts[] = { { "", 0711 }, { "/upper", 0755 }, { "/work", 0700 }, { "/bundle", 0711 }, { "/logs", 0700 } };
+        } parts[] = { { "", 0711 }, { "/upper", 0755 }, { "/work", 0700 }, { "/logs", 0700 } };
         char name[STORE_NAME_SIZE], path[STORE_NAME_SIZE + 8];
 
         if (container_name(id, name, err) < 0)
@@ -226,6 +226,13 @@ int container_dir_remove(Store *store, const char *id, Error *err)
                 return -1;
         r = tree_remove(store->root_fd, name);
         return r < 0 ? error_errno(err, r, "cannot remove '%s/%s'", store->root, name) : 0;
+}
+
+int container_dir_retire(Lease *lease, const char *id, Error *err)
+{
+        char name[STORE_NAME_SIZE];
+
+        return container_name(id, name, err) < 0 ? -1 : trash(lease, name, NULL, err);
 }
 
 int container_record_layers(Store *store, const char *id, Digest **ret, size_t *ret_n, Error *err)

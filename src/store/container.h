@@ -33,9 +33,11 @@ int container_record_remove(Store *store, const char *id, bool transient, Error 
 /* The layers that the container runs on, bottom first: those of its image when it was made, also when the image has gone since. *ret must be freed. */
 int container_record_layers(Store *store, const char *id, Digest **ret, size_t *ret_n, Error *err);
 
-/* containers/<id>, made (0700) with upper/ work/ bundle/ logs/. Absolute path, new string. */
+/* containers/<id>, made (0711) with upper/ work/ logs/. Absolute path, new string. */
 int container_dir_make(Store *store, const char *id, char **ret_path, Error *err);
 int container_dir_remove(Store *store, const char *id, Error *err);
+/* The same in no time: moved into the lease's directory, and removed with it. Open files and mounts stay usable. */
+int container_dir_retire(Lease *lease, const char *id, Error *err);
 
 typedef struct VolumeRecord {
         char *name;

@@ -290,11 +290,14 @@ int rootfs_mount(Lease *lease, const Digest *diff_ids, size_t n, const RootfsOpt
 void rootfs_free(Rootfs *rootfs)
 {
         Error ignored = ERROR_INIT;
+        char path[FD_PROC_PATH_SIZE + 4];
 
         if (!rootfs)
                 return;
-        if (rootfs->attached)
-                (void)mount_detach(rootfs->path, &ignored);
+        if (rootfs->attached) { /* not by its path: the directory may have been moved since */
+                strcat(fd_proc_path(rootfs->fd, path), "/.");
+                (void)mount_detach(path, &ignored);
+        }
         error_done(&ignored);
         if (rootfs->fd >= 0)
                 close(rootfs->fd);

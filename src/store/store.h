@@ -8,7 +8,7 @@
  *   layers/<diffid-hex>/index       its EROFS index (driver `erofs`)
  *   layers/<diffid-hex>/fs/         its unpacked tree (driver `dir`), made from the tar
  *   chains/<chainid-hex>            merged EROFS index of a chain of layers
- *   containers/<id>/                upper/ work/ bundle/ logs/
+ *   containers/<id>/                upper/ work/ logs/
  *   volumes/<name>/_data
  *   cache/                          RUN cache mounts (cache/mounts/<id-hash>/), digests of context files (cache/context/<hash>)
  *   db.sqlite                       all metadata
