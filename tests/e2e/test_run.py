@@ -234,10 +234,10 @@ def test_a_killed_monitor_is_found_and_cleaned_up(mica, busybox):
 
 
 def test_nothing_is_left_behind(mica, busybox):
-    before = open("/proc/self/mountinfo").read()
     for _ in range(3):
         run(mica, busybox, "true")
-    assert open("/proc/self/mountinfo").read() == before
+    mounts = open("/proc/self/mountinfo").read()
+    assert str(mica.root) not in mounts and "/run/mica" not in mounts  # other mounts of this machine come and go
     assert mica("ps", "-aq").out == ""
     assert os.listdir(mica.root / "containers") == []
 
