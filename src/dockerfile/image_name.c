@@ -189,6 +189,10 @@ static int take_part(const char **p, char *to, size_t size, bool first)
         return 0;
 }
 
+/* What containerd's errors quote. */
+#define PART_RE "\"^[A-Za-z0-9_.-]+$\""
+#define OS_RE "\"^([A-Za-z0-9_-]+)(?:\\\\(([A-Za-z0-9_.%-]*)((?:\\\\+[A-Za-z0-9_.%-]+)*)\\\\))?$\""
+
 int platform_name_parse(const char *text, PlatformName *ret, Error *err)
 {
         static const char *const systems[] = { "aix",   "android", "darwin", "dragonfly", "freebsd", "hurd",    "illumos", "ios", "js",
@@ -202,8 +206,12 @@ int platform_name_parse(const char *text, PlatformName *ret, Error *err)
         int parts = 0;
 
         while (parts < 3) {
-                if (take_part(&rest, parts == 0 ? p.os : parts == 1 ? p.arch : p.variant, sizeof(p.os), parts == 0) < 0)
-                        return error_set(err, ERROR_INVALID, "%s is an invalid platform", quoted);
+                if (take_part(&rest, parts == 0 ? p.os : parts == 1 ? p.arch : p.variant, sizeof(p.os), parts == 0) < 0) {
+                        _cleanup_free_ char *part = xstrndup(rest, strcspn(rest, "/")), *quoted_part = text_quoted(part);
+
+                        return error_set(err, ERROR_INVALID, "%s is an invalid %scomponent of %s: %s specifier component must match %s: invalid argument",
+                                         quoted_part, parts ? "" : "OS ", quoted, parts ? "platform" : "OSAndVersion", parts ? PART_RE : OS_RE);
+                }
                 parts++;
                 if (!*rest)
                         break;

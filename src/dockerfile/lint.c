@@ -54,6 +54,15 @@ static bool is_upper(const char *s)
         return s[strcspn(s, "abcdefghijklmnopqrstuvwxyz")] == '\0';
 }
 
+/* Whether `lower` is the lower case of `word`: BuildKit compares with the name as it has stored it. */
+static bool is_lowered(const char *word, const char *lower, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                if ((word[i] >= 'A' && word[i] <= 'Z' ? word[i] | 0x20 : word[i]) != lower[i])
+                        return false;
+        return true;
+}
+
 /* ---- instructions by themselves ---- */
 
 /* A comment right above an ARG or a named FROM should describe it: "# name text". */
@@ -69,7 +78,7 @@ static void check_description(LintRun *run, const LintConfig *config, const DfNo
         for (size_t i = 0; i < n_names; i++) {
                 size_t n_name = strcspn(names[i].text, "=");
 
-                if (n_name == n && (lower ? strncasecmp(names[i].text, comment, n) == 0 : strncmp(names[i].text, comment, n) == 0))
+                if (n_name == n && (lower ? is_lowered(names[i].text, comment, n) : strncmp(names[i].text, comment, n) == 0))
                         return;
         }
         if (n_names > 1) {
@@ -254,6 +263,7 @@ static int check_from(LintRun *run, size_t index, Error *err)
         LintConfig config = lint_config_merge(&run->config, from->comments, from->n_comments);
         _cleanup_expand_use_ ExpandUse image_use = EXPAND_USE_INIT, platform_use = EXPAND_USE_INIT;
         _cleanup_error_ Error inner = ERROR_INIT;
+        _cleanup_free_ char *suggestion = NULL;
         PlatformName parsed;
         int r;
 
@@ -265,9 +275,10 @@ static int check_from(LintRun *run, size_t index, Error *err)
         if (!run->platforms[index])
                 return 0;
         check_platform(run, &config, from, run->platforms[index], &platform_use);
+        suggestion = global_scope_suggest(run->global, &platform_use.undefined);
         if (platform_name_parse(run->platforms[index], &parsed, &inner) < 0)
-                return diagnosis_set(run->diag, err, ERROR_INVALID, from->filename, from->from.platform_pos, from->range, "failed to parse platform %s: %s",
-                                     from->from.platform, error_message(&inner));
+                return diagnosis_set(run->diag, err, ERROR_INVALID, from->filename, from->from.platform_pos, from->range, "failed to parse platform %s: %s%s",
+                                     from->from.platform, error_message(&inner), suggestion ? suggestion : "");
         return 0;
 }
 

@@ -139,6 +139,20 @@ const char *global_scope_build_arg(const GlobalScope *scope, const char *name)
         return map_get(scope->build_args, name);
 }
 
+char *global_scope_suggest(const GlobalScope *scope, const StrList *names)
+{
+        _cleanup_strlist_ StrList set = { 0 };
+
+        global_scope_names(scope, &set);
+        for (size_t i = 0; i < names->n_items; i++) {
+                _cleanup_free_ char *near = dockerfile_suggest(names->items[i], (const char *const *)strlist_argv(&set), set.n_items, false);
+
+                if (near)
+                        return xasprintf(" (did you mean %s?)", near);
+        }
+        return NULL;
+}
+
 int global_scope_from(const GlobalScope *scope, const Instruction *from, char **ret_image, char **ret_platform, ExpandUse *image_use, ExpandUse *platform_use,
                       Diagnosis *diag, Error *err)
 {
@@ -157,9 +171,12 @@ int global_scope_from(const GlobalScope *scope, const Instruction *from, char **
                         error_wrap(&inner, "failed to process arguments for platform ");
                         return fail_at(from, f->platform_pos, &inner, diag, err);
                 }
-                if (!*platform)
-                        return diagnosis_set(diag, err, ERROR_INVALID, from->filename, f->platform_pos, from->range, "empty platform value from expression %s",
-                                             f->platform);
+                if (!*platform) {
+                        _cleanup_free_ char *suggestion = platform_use ? global_scope_suggest(scope, &platform_use->undefined) : NULL;
+
+                        return diagnosis_set(diag, err, ERROR_INVALID, from->filename, f->platform_pos, from->range,
+                                             "empty platform value from expression %s%s", f->platform, suggestion ? suggestion : "");
+                }
         }
         *ret_image = TAKE_PTR(image);
         *ret_platform = TAKE_PTR(platform);

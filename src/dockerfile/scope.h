@@ -32,6 +32,8 @@ DEFINE_CLEANUP(GlobalScope *, global_scope_free)
 
 const char *global_scope_get(const GlobalScope *scope, const char *name); /* or NULL */
 void global_scope_names(const GlobalScope *scope, StrList *names);        /* appends all that are set */
+/* " (did you mean X?)" for the first of the names that is nearly one that is set, or NULL. New string. */
+char *global_scope_suggest(const GlobalScope *scope, const StrList *names);
 ExpandEnv global_scope_env(const GlobalScope *scope);
 const char *global_scope_build_arg(const GlobalScope *scope, const char *name); /* --build-arg, or NULL */
 
