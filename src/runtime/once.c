@@ -14,6 +14,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -117,6 +118,26 @@ static int ready_namespace(const Once *once)
         return 0;
 }
 
+/*
+ * Steps run side by side, and a fork takes along whatever the other threads have open, such as the write end of another step's output, which then would not end
+ * before this one does.
+ */
+static void close_others(const Once *once, int life_fd)
+{
+        const int wanted[] = { 0, 1, 2, once->in, once->out, once->errors, once->report[1], once->dir_fd, life_fd };
+
+        for (unsigned from = 0; from <= (unsigned)INT_MAX;) {
+                unsigned next = (unsigned)INT_MAX + 1;
+
+                for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
+                        if (wanted[i] >= 0 && (unsigned)wanted[i] >= from)
+                                next = MIN(next, (unsigned)wanted[i]);
+                if (next > from)
+                        close_range(from, next - 1, 0);
+                from = next + 1;
+        }
+}
+
 static _noreturn_ void warden_main(const Once *once, char *const *argv, int life_fd)
 {
         struct pollfd life = { .fd = life_fd, .events = POLLIN };
@@ -128,6 +149,7 @@ static _noreturn_ void warden_main(const Once *once, char *const *argv, int life
         if (poll(&life, 1, 0) != 0) /* the caller died before we asked for the signal */
                 _exit(1);
         prctl(PR_SET_CHILD_SUBREAPER, 1);
+        close_others(once, life_fd);
         r = ready_namespace(once);
         if (r < 0)
                 tell_and_exit(report, REPORT_FAILED, -r);
