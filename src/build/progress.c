@@ -115,6 +115,20 @@ static void end(Progress *progress, BuildVertex *vertex, bool cached, const char
         deliver(progress, vertex, &event);
 }
 
+void progress_set_inputs(Progress *progress, BuildVertex *vertex, const unsigned *inputs, size_t n_inputs)
+{
+        Vertex *full = (Vertex *)vertex;
+
+        pthread_mutex_lock(&progress->lock);
+        if (!vertex->started) {
+                free(full->inputs);
+                full->inputs = n_inputs ? xmemdup(inputs, n_inputs * sizeof(*inputs)) : NULL;
+                vertex->inputs = full->inputs;
+                vertex->n_inputs = n_inputs;
+        }
+        pthread_mutex_unlock(&progress->lock);
+}
+
 void progress_start(Progress *progress, BuildVertex *vertex)
 {
         pthread_mutex_lock(&progress->lock);

@@ -25,6 +25,9 @@ typedef struct VertexInfo {
 /* A new vertex, not announced before its first event. Lives as long as the progress. */
 BuildVertex *progress_vertex(Progress *progress, const VertexInfo *info);
 
+/* Replaces what the vertex needs; ids of announced vertices, copied. Before its first event. */
+void progress_set_inputs(Progress *progress, BuildVertex *vertex, const unsigned *inputs, size_t n_inputs);
+
 void progress_start(Progress *progress, BuildVertex *vertex);
 void progress_done(Progress *progress, BuildVertex *vertex);
 void progress_cached(Progress *progress, BuildVertex *vertex);

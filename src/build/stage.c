@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "build/cache_import.h"
+#include "build/edges.h"
 #include "build/engine.h"
 #include "build/schedule.h"
 #include "oci/reference.h"
@@ -331,6 +332,7 @@ static int work_finish(BuildStage *stage, Work *work, const Layer *layer, bool c
         build->n_steps++;
         build->n_cached += cached;
         pthread_mutex_unlock(&build->lock);
+        edges_note_inputs(stage, work);
         if (cached)
                 progress_cached(build->progress, work->vertex);
         else
@@ -345,6 +347,7 @@ static int execute(BuildStage *stage, Work *work, Layer *layer, Error *err)
 
         if (build_check(build, err) < 0)
                 return -1;
+        edges_note_inputs(stage, work);
         progress_start(build->progress, work->vertex);
         if (work_run(stage, work, &layer->diff_id, err) < 0)
                 return -1;

@@ -160,4 +160,4 @@ static void plain_close(void *state)
         free(plain);
 }
 
-const BuildView build_view_plain = { "plain", plain_open, plain_event, plain_close };
+const BuildView build_view_plain = { "plain", plain_open, plain_event, plain_close, NULL };

@@ -2,23 +2,31 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "cli/build_timings.h"
 #include "cli/terminal.h"
 
 struct BuildProgress {
         const BuildView *view; /* NULL: quiet */
         void *state;
+        BuildTimings *timings; /* or NULL */
+        bool timings_json;
 };
 
-static const BuildView *const views[] = { &build_view_plain, &build_view_tty };
+static const BuildView *const views[] = { &build_view_plain, &build_view_rawjson, &build_view_tty };
 
-int build_progress_open(const char *mode, BuildProgress **ret, Error *err)
+int build_progress_open(const char *mode, const char *timings, BuildProgress **ret, Error *err)
 {
         BuildProgress *progress;
         const BuildView *view = NULL;
 
+        if (streq(mode, "auto") && !str_empty(getenv("BUILDKIT_PROGRESS")))
+                mode = getenv("BUILDKIT_PROGRESS");
+        if (timings && !streq(timings, "text") && !streq(timings, "json"))
+                return error_set(err, ERROR_INVALID, "unknown form of timings '%s'; known are text and json", timings);
         if (streq(mode, "auto") || streq(mode, ""))
                 mode = terminal_is_smart(STDERR_FILENO) ? "tty" : "plain";
         else if (streq(mode, "tty") && !terminal_is_smart(STDERR_FILENO))
@@ -27,9 +35,11 @@ int build_progress_open(const char *mode, BuildProgress **ret, Error *err)
                 if (streq(views[i]->mode, mode))
                         view = views[i];
         if (!view && !streq(mode, "quiet") && !streq(mode, "none"))
-                return error_set(err, ERROR_INVALID, "unknown progress mode '%s'; known are auto, tty, plain and quiet", mode);
+                return error_set(err, ERROR_INVALID, "unknown progress mode '%s'; known are auto, tty, plain, rawjson and quiet", mode);
         progress = NEW(BuildProgress);
         progress->view = view;
+        progress->timings = timings ? build_timings_new() : NULL;
+        progress->timings_json = timings && streq(timings, "json");
         if (view)
                 progress->state = view->open();
         *ret = progress;
@@ -40,8 +50,16 @@ void build_progress_event(void *user, const BuildEvent *event)
 {
         BuildProgress *progress = user;
 
+        if (progress->timings)
+                build_timings_event(progress->timings, event);
         if (progress->view)
                 progress->view->event(progress->state, event);
+}
+
+void build_progress_suspend(BuildProgress *progress, bool suspended)
+{
+        if (progress->view && progress->view->suspend)
+                progress->view->suspend(progress->state, suspended);
 }
 
 void build_progress_close(BuildProgress *progress)
@@ -50,6 +68,14 @@ void build_progress_close(BuildProgress *progress)
                 return;
         if (progress->view)
                 progress->view->close(progress->state);
+        if (progress->timings) {
+                Buf text = BUF_INIT(BUF_MAX_DEFAULT);
+
+                build_timings_write(progress->timings, progress->timings_json, &text);
+                fwrite(buf_str(&text), 1, text.size, stderr);
+                buf_done(&text);
+        }
+        build_timings_free(progress->timings);
         free(progress);
 }
 

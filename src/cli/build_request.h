@@ -28,7 +28,7 @@ typedef struct BuildFlags {
         StrList secrets;
         int64_t shm_size;
         StrList ssh, tags;
-        const char *target;
+        const char *target, *timings;
         StrList ulimits;
 } BuildFlags;
 

@@ -5,28 +5,39 @@
  * fit on the screen scroll out at the top: they are printed one last time and are not part of the drawing any more. Drawing happens in a thread of its own, ten
  * times a second; events only change the model under the lock.
  *
+ * The size of the terminal is asked for each drawing, so a resize needs no signal. A terminal that became narrower has wrapped the last drawing: it takes more
+ * rows than it had lines, and the cursor goes up over all of them. Some terminals (tmux) tell their new size late: nothing wraps while we draw, so that a
+ * drawing for the old size takes no more rows than it has lines.
+ *
+ * BUILDKIT_COLORS, BUILDKIT_TTY_LOG_LINES and NO_COLOR are BuildKit's.
+ *
  * On failure the whole output of the step that failed is still in the error of the build; here it is the tail only.
  */
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "cli/build_colors.h"
 #include "cli/build_progress.h"
 #include "cli/terminal.h"
 
 #define FRAME_MS 100
-#define TAIL_LINES 6
+#define TAIL_LINES 6       /* unless BUILDKIT_TTY_LOG_LINES says otherwise … */
+#define TAIL_LINES_MAX 200 /* … up to this */
 #define TAIL_LINE_SIZE 512
+#define WRAP_OFF "\x1b[?7l"
+#define WRAP_ON "\x1b[?7h"
 
 typedef struct TtyStep {
         unsigned id;
         char *name;
         Timestamp started, completed;
-        bool cached, failed, printed;
-        char *status;                          /* "transferring context: 12MB / 300MB", or NULL */
-        char tail[TAIL_LINES][TAIL_LINE_SIZE]; /* a ring of output lines */
+        bool cached, failed, cancelled, printed;
+        char *status;                 /* "transferring context: 12MB / 300MB", or NULL */
+        char (*tail)[TAIL_LINE_SIZE]; /* a ring of output lines; NULL before the first */
         unsigned n_tail;
         char partial[TAIL_LINE_SIZE]; /* the line being written */
         size_t partial_size;
@@ -36,10 +47,12 @@ typedef struct Tty {
         pthread_mutex_t lock;
         pthread_cond_t wake;
         pthread_t thread;
-        bool closing, has_thread, color;
+        bool closing, has_thread, suspended;
+        BuildColors colors;
+        unsigned tail_lines;
         TtyStep **steps;
         size_t n_steps, capacity;
-        unsigned drawn; /* lines of the last drawing */
+        unsigned drawn, drawn_columns; /* lines of the last drawing, and how wide they were */
         Timestamp started;
         StrList warnings;
 } Tty;
@@ -80,35 +93,39 @@ static void draw_line(Buf *out, const Tty *tty, const char *text, const char *ri
 
         cut_columns(left, room);
         used = columns_of(left);
-        buf_putf(out, "\r\x1b[2K%s%s%*s%s%s\n", tty->color && color ? color : "", left, (int)(room - used + 1), "", right,
-                 tty->color && color ? "\x1b[0m" : "");
+        buf_putf(out, "\r\x1b[2K%s%s%*s%s%s\n", tty->colors.enabled && color ? color : "", left, (int)(room - used + 1), "", right,
+                 tty->colors.enabled && !str_empty(color) ? "\x1b[0m" : "");
 }
 
-static const char *step_color(const TtyStep *step)
+static const char *step_color(const Tty *tty, const TtyStep *step)
 {
-        return step->failed ? "\x1b[31m" : step->completed ? "\x1b[34m" : NULL;
+        return step->cancelled   ? tty->colors.codes[BUILD_COLOR_CANCEL]
+               : step->failed    ? tty->colors.codes[BUILD_COLOR_ERROR]
+               : step->completed ? tty->colors.codes[BUILD_COLOR_RUN]
+                                 : NULL;
 }
 
 /* Returns the number of lines. */
 static unsigned draw_step(Buf *out, const Tty *tty, const TtyStep *step, Timestamp now, unsigned width, bool with_tail)
 {
         _cleanup_free_ char *line = xasprintf(" => %s%s%s",
-                                              step->failed   ? "ERROR "
-                                              : step->cached ? "CACHED "
-                                                             : "",
+                                              step->cancelled ? "CANCELED "
+                                              : step->failed  ? "ERROR "
+                                              : step->cached  ? "CACHED "
+                                                              : "",
                                               step->name, step->completed || !step->status ? "" : "  ");
         _cleanup_free_ char *text = step->status && !step->completed ? xasprintf("%s%s", line, step->status) : xstrdup(line);
-        unsigned n = 1, shown = MIN(step->n_tail, (unsigned)TAIL_LINES);
+        unsigned n = 1, shown = MIN(step->n_tail, tty->tail_lines);
         char seconds[24];
 
-        draw_line(out, tty, text, build_seconds(step->cached ? 0 : (step->completed ? step->completed : now) - step->started, seconds), step_color(step),
+        draw_line(out, tty, text, build_seconds(step->cached ? 0 : (step->completed ? step->completed : now) - step->started, seconds), step_color(tty, step),
                   width);
         if (!with_tail || step->completed)
                 return n;
         for (unsigned i = step->n_tail - shown; i < step->n_tail; i++, n++) {
-                _cleanup_free_ char *tail = xasprintf(" => => # %s", step->tail[i % TAIL_LINES]);
+                _cleanup_free_ char *tail = xasprintf(" => => # %s", step->tail[i % tty->tail_lines]);
 
-                draw_line(out, tty, tail, "", tty->color ? "\x1b[2m" : NULL, width);
+                draw_line(out, tty, tail, "", tty->colors.enabled ? "\x1b[2m" : NULL, width);
         }
         return n;
 }
@@ -133,8 +150,13 @@ static void draw(Tty *tty, bool last)
 
         terminal_size(STDERR_FILENO, &columns, &rows);
         columns = MAX(columns, 20u);
-        if (tty->drawn)
-                buf_putf(&out, "\x1b[%uA", tty->drawn);
+        buf_puts(&out, WRAP_OFF);
+        if (tty->drawn) {
+                /* Lines are as wide as the terminal was; one that became narrower shows each in several rows. */
+                unsigned wrapped = (tty->drawn_columns + columns - 1) / columns, up = MIN(tty->drawn * MAX(wrapped, 1u), rows > 1 ? rows - 1 : 1);
+
+                buf_putf(&out, "\x1b[%uA%s", up, wrapped > 1 ? "\r\x1b[J" : "");
+        }
         for (size_t i = 0; i < tty->n_steps; i++) {
                 running += tty->steps[i]->completed == 0;
                 unprinted += !tty->steps[i]->printed;
@@ -155,13 +177,14 @@ static void draw(Tty *tty, bool last)
         draw_line(&out, tty, head, "", NULL, columns);
         for (size_t i = 0; i < tty->n_steps; i++) {
                 const TtyStep *step = tty->steps[i];
-                bool with_tail = lines + running + TAIL_LINES + 2 < rows;
+                bool with_tail = lines + running + tty->tail_lines + 2 < rows;
 
                 if (!step->printed && lines + 2 < rows)
                         lines += draw_step(&out, tty, step, now, columns, with_tail);
         }
-        buf_puts(&out, "\x1b[J");
+        buf_puts(&out, "\x1b[J" WRAP_ON);
         tty->drawn = lines;
+        tty->drawn_columns = columns;
         fwrite(buf_str(&out), 1, out.size, stderr);
         fflush(stderr);
         buf_done(&out);
@@ -175,7 +198,8 @@ static void *draw_thread(void *data)
         while (!tty->closing) {
                 struct timespec until;
 
-                draw(tty, false);
+                if (!tty->suspended)
+                        draw(tty, false);
                 clock_gettime(CLOCK_REALTIME, &until);
                 until.tv_nsec += FRAME_MS * 1000000L;
                 if (until.tv_nsec >= 1000000000L) {
@@ -190,6 +214,14 @@ static void *draw_thread(void *data)
 
 /* --- the model --- */
 
+static unsigned tail_lines_wanted(void)
+{
+        const char *text = getenv("BUILDKIT_TTY_LOG_LINES");
+        uint32_t n;
+
+        return !str_empty(text) && str_to_u32(text, &n) == 0 && n > 0 ? MIN(n, (uint32_t)TAIL_LINES_MAX) : TAIL_LINES;
+}
+
 static void *tty_open(void)
 {
         Tty *tty = NEW(Tty);
@@ -197,7 +229,8 @@ static void *tty_open(void)
 
         pthread_mutex_init(&tty->lock, NULL);
         pthread_cond_init(&tty->wake, NULL);
-        tty->color = terminal_has_color(STDERR_FILENO);
+        build_colors_init(&tty->colors, terminal_has_color(STDERR_FILENO), getenv("BUILDKIT_COLORS"));
+        tty->tail_lines = tail_lines_wanted();
         tty->started = clock_now();
         sigfillset(&all);
         pthread_sigmask(SIG_BLOCK, &all, &old);
@@ -223,19 +256,21 @@ static TtyStep *tty_step(Tty *tty, const BuildVertex *vertex)
 }
 
 /* The line that was being written becomes the newest of the tail; control bytes are made visible. */
-static void end_line(TtyStep *step)
+static void end_line(const Tty *tty, TtyStep *step)
 {
         _cleanup_free_ char *clean = str_printable(step->partial, step->partial_size);
 
-        snprintf(step->tail[step->n_tail++ % TAIL_LINES], TAIL_LINE_SIZE, "%s", clean);
+        if (!step->tail)
+                step->tail = xcalloc(tty->tail_lines, TAIL_LINE_SIZE);
+        snprintf(step->tail[step->n_tail++ % tty->tail_lines], TAIL_LINE_SIZE, "%s", clean);
         step->partial_size = 0;
 }
 
-static void take_output(TtyStep *step, const char *data, size_t size)
+static void take_output(const Tty *tty, TtyStep *step, const char *data, size_t size)
 {
         for (size_t i = 0; i < size; i++) {
                 if (data[i] == '\n')
-                        end_line(step);
+                        end_line(tty, step);
                 else if (data[i] == '\r')
                         step->partial_size = 0;
                 else if (step->partial_size < TAIL_LINE_SIZE - 1)
@@ -267,9 +302,10 @@ static void tty_event(void *state, const BuildEvent *event)
                 step->completed = event->vertex->completed ? event->vertex->completed : event->time;
                 step->cached = event->vertex->cached;
                 step->failed = event->vertex->error != NULL;
+                step->cancelled = step->failed && str_ends(event->vertex->error, "cancelled");
                 break;
         case BUILD_EVENT_LOG:
-                take_output(step, event->data, event->size);
+                take_output(tty, step, event->data, event->size);
                 break;
         case BUILD_EVENT_STATUS:
                 take_status(step, event);
@@ -293,10 +329,13 @@ static void tty_close(void *state)
         if (tty->has_thread)
                 pthread_join(tty->thread, NULL);
         draw(tty, true);
-        if (warnings)
+        if (warnings && *tty->colors.codes[BUILD_COLOR_WARNING])
+                fprintf(stderr, "%s%s\x1b[0m", tty->colors.codes[BUILD_COLOR_WARNING], warnings);
+        else if (warnings)
                 fputs(warnings, stderr);
         for (size_t i = 0; i < tty->n_steps; i++) {
                 free(tty->steps[i]->name);
+                free(tty->steps[i]->tail);
                 free(tty->steps[i]->status);
                 free(tty->steps[i]);
         }
@@ -307,4 +346,16 @@ static void tty_close(void *state)
         free(tty);
 }
 
-const BuildView build_view_tty = { "tty", tty_open, tty_event, tty_close };
+static void tty_suspend(void *state, bool suspended)
+{
+        Tty *tty = state;
+
+        pthread_mutex_lock(&tty->lock);
+        if (suspended && !tty->suspended)
+                draw(tty, false); /* what is there stays above whatever comes */
+        tty->suspended = suspended;
+        tty->drawn = 0;
+        pthread_mutex_unlock(&tty->lock);
+}
+
+const BuildView build_view_tty = { "tty", tty_open, tty_event, tty_close, tty_suspend };

@@ -57,7 +57,7 @@ static int run_build(Cli *cli, const void *data, const StrList *args, Error *err
         r = build_call_run(cli, flags, &request.options, err);
         if (r != BUILD_CALL_NONE)
                 return r;
-        if (build_progress_open(flags->quiet ? "quiet" : flags->progress, &watchers.progress, err) < 0)
+        if (build_progress_open(flags->quiet ? "quiet" : flags->progress, flags->timings, &watchers.progress, err) < 0)
                 return -1;
         request.options.event = on_event;
         request.options.user = &watchers;

@@ -1,0 +1,231 @@
+"""What a build shows: rawjson for programs, the live view on a real terminal (tmux), BuildKit's variables, timings."""
+import base64
+import json
+import os
+import pty
+import re
+import select
+import shlex
+import subprocess
+import time
+
+import pytest
+
+from conftest import require_tool
+
+pytestmark = pytest.mark.usefixtures("root_only")
+
+TWO_STAGES = """FROM busybox AS slow
+RUN sleep 0.5; echo slow > /slow
+FROM busybox AS quick
+RUN sleep 0.1; echo quick > /quick
+FROM busybox as final
+COPY --from=quick /quick /
+COPY x /x
+COPY --from=slow /slow /
+RUN --mount=type=bind,from=quick,target=/m printf 'out\\n\\001\\377'; echo err >&2
+"""
+
+
+def raw(result):
+    return [json.loads(line) for line in result.err.splitlines()]
+
+
+def test_rawjson_has_buildkits_schema(mica, busybox, context):
+    """Field names, digests, times and base64 of BuildKit's client.SolveStatus: existing readers (buildx, CI plugins) take it as it is."""
+    top = context({"Dockerfile": TWO_STAGES, "x": "x"})
+    result = mica("build", "--progress=rawjson", top)
+    digest, stamp = r"sha256:[0-9a-f]{64}", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z"
+    vertices, known, data = {}, set(), b""
+    for status in raw(result):
+        assert set(status) <= {"vertexes", "statuses", "logs", "warnings"} and len(status) == 1
+        for v in status.get("vertexes", []):
+            assert set(v) <= {"digest", "inputs", "name", "started", "completed", "cached", "error"}
+            assert re.fullmatch(digest, v["digest"]) and all(i in known for i in v.get("inputs", []))
+            assert all(re.fullmatch(stamp, v[k]) for k in ("started", "completed") if k in v)
+            assert vertices.get(v["digest"], v)["name"] == v["name"], "two vertices with one digest"
+            known.add(v["digest"])
+            vertices[v["digest"]] = v
+        for s in status.get("statuses", []):
+            assert set(s) <= {"id", "vertex", "name", "total", "current", "timestamp", "started", "completed"} and {"id", "current", "timestamp"} <= set(s)
+            assert s["vertex"] in known and isinstance(s["current"], int) and re.fullmatch(stamp, s["timestamp"])
+        for entry in status.get("logs", []):
+            assert set(entry) == {"vertex", "stream", "data", "timestamp"} and entry["vertex"] in known
+            data += base64.b64decode(entry["data"], validate=True)
+        for w in status.get("warnings", []):
+            assert w["level"] == 1 and w["vertex"] in known and w["range"] == [{"start": {"line": 5}, "end": {"line": 5}}]
+            assert base64.b64decode(w["short"]).decode() == "FromAsCasing: 'as' and 'FROM' keywords' casing do not match (line 5)"
+            assert base64.b64decode(w["detail"][0]).decode().startswith("The 'as' keyword") and w["sourceInfo"]["filename"] == "Dockerfile"
+    assert data == b"out\n\x01\xffout\n\x01\xff"[:6] + b"err\n"
+    names = {v["name"]: v for v in vertices.values()}
+    copy = names["[final 4/5] COPY --from=slow /slow /"]
+    assert {vertices[i]["name"] for i in copy["inputs"]} == {"[final 3/5] COPY x /x", "[slow 2/2] RUN sleep 0.5; echo slow > /slow"}
+    assert {vertices[i]["name"] for i in names["[final 3/5] COPY x /x"]["inputs"]} == {"[final 2/5] COPY --from=quick /quick /", "[internal] load build context"}
+    assert all("completed" in v and v["started"] <= v["completed"] for v in vertices.values())
+    again = [v for s in raw(mica("build", "--progress=rawjson", top)) for v in s.get("vertexes", [])]
+    assert sum(v.get("cached", False) for v in again) == 9
+
+
+def test_rawjson_of_a_failure(mica, busybox, context):
+    result = mica.run("build", "--progress=rawjson", context({"Dockerfile": "FROM busybox\nRUN echo no; exit 3\n"}))
+    lines = [json.loads(line) for line in result.err.splitlines() if line.startswith("{")]
+    failed = [v for s in lines for v in s.get("vertexes", []) if v.get("error")]
+    assert len(failed) == 1 and "exit code: 3" in failed[0]["error"] and failed[0]["name"] == "[2/2] RUN echo no; exit 3"
+
+
+def test_equal_steps_have_digests_of_their_own(mica, busybox, context):
+    found = raw(mica("build", "--progress=rawjson", context({"Dockerfile": "FROM busybox AS a\nFROM busybox AS b\nRUN true\nRUN true\nCOPY --from=a /etc/group /\n"})))
+    completed = [v["digest"] for s in found for v in s.get("vertexes", []) if "completed" in v]
+    assert len(completed) == len(set(completed))
+
+
+def test_variables_choose_the_view(mica, busybox, context):
+    top = context({"Dockerfile": "FROM busybox\n"})
+    assert raw(mica("build", top, env={"BUILDKIT_PROGRESS": "rawjson"}))
+    assert mica("build", top, env={"BUILDKIT_PROGRESS": "quiet"}).err == ""
+    assert mica("build", "--progress=plain", top, env={"BUILDKIT_PROGRESS": "rawjson"}).err.startswith("#1 [internal]")
+    assert "unknown progress mode 'loud'" in mica.fails(1, "build", top, env={"BUILDKIT_PROGRESS": "loud"}).err
+    assert "not a terminal" in mica.fails(1, "build", "--progress=tty", top).err
+
+
+def test_timings_find_the_critical_path(mica, busybox, context):
+    """The step to make faster first is the one that the end waited for, not the longest list of others."""
+    top = context({"Dockerfile": TWO_STAGES, "x": "x"})
+    found = json.loads(mica("build", "--progress=quiet", "--timings=json", top).err)
+    by_name = {t["name"]: t for t in found["timings"]}
+    slow, quick = by_name["[slow 2/2] RUN sleep 0.5; echo slow > /slow"], by_name["[quick 2/2] RUN sleep 0.1; echo quick > /quick"]
+    assert slow["critical"] and not quick["critical"] and by_name["exporting to image"]["critical"]
+    assert not by_name["[final 2/5] COPY --from=quick /quick /"]["critical"] and by_name["[final 4/5] COPY --from=slow /slow /"]["critical"]
+    assert 0.5e9 <= slow["durationNs"] <= found["criticalPathNs"] <= found["totalNs"]
+    assert 0.1e9 <= quick["durationNs"] < slow["durationNs"], "a step that ran beside a longer one ends when it ends"
+    text = mica("build", "--timings", top).err
+    assert re.search(r"^ \* +cached  \[slow 2/2\] RUN", text, re.M) and re.search(r"^Critical path: +\d+\.\d{3}s of +\d+\.\d{3}s$", text, re.M)
+    failed = mica.run("build", "--timings", context({"Dockerfile": "FROM busybox\nRUN exit 3\n"}))
+    assert re.search(r"^ \* +\d\.\d{3}s  \[2/2\] RUN exit 3 \(failed\)$", failed.err, re.M)
+    assert "known are text and json" in mica.fails(1, "build", "--timings=xml", top).err
+
+
+# --- on a terminal ---
+
+def on_pty(mica, args, env=None, timeout=60):
+    """Runs it on a terminal and returns everything it wrote there."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen([mica.path, *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=slave, cwd=mica.home,
+                               env={**{k: v for k, v in mica.env.items() if k != "NO_COLOR"}, "TERM": "xterm", **(env or {})})
+    os.close(slave)
+    out, end = b"", time.monotonic() + timeout
+    while time.monotonic() < end:
+        if select.select([master], [], [], 0.2)[0]:
+            try:
+                out += os.read(master, 65536)
+            except OSError:
+                break
+    os.close(master)
+    return process.wait(timeout=timeout), out.decode("utf-8", "replace")
+
+
+def test_colors(mica, busybox, context):
+    ok = context({"Dockerfile": "FROM busybox as a\nRUN true\n"})
+    bad = context({"Dockerfile": "FROM busybox\nRUN exit 3\n"})
+    assert "\x1b[34m => [2/2]" in (shown := on_pty(mica, ["build", "--no-cache", ok])[1]) and "\x1b[33m\n" in shown.replace("\r", "")
+    assert "\x1b[31m => ERROR [2/2]" in on_pty(mica, ["build", bad])[1]
+    chosen = {"BUILDKIT_COLORS": "run=green:error=light-red:warning=255,0,86"}
+    assert "\x1b[32m => [2/2]" in (shown := on_pty(mica, ["build", "--no-cache", ok], chosen)[1]) and "\x1b[38;5;198m\n" in shown.replace("\r", "")
+    assert "\x1b[91m => ERROR [2/2]" in on_pty(mica, ["build", bad], chosen)[1]
+    wrong = on_pty(mica, ["build", bad], {"BUILDKIT_COLORS": "error=beige"})[1]
+    assert "'beige' is no colour" in wrong and "\x1b[31m => ERROR" in wrong
+    plain = on_pty(mica, ["build", "--no-cache", ok], {"NO_COLOR": "1"})[1]
+    assert not re.search(r"\x1b\[[0-9;]*m", plain)
+
+
+def test_log_lines_of_the_live_view(mica, busybox, context):
+    top = context({"Dockerfile": "FROM busybox\nRUN for i in $(seq 1 30); do echo line-$i; done; sleep 0.6\n"})
+    default, two = on_pty(mica, ["build", "--no-cache", top])[1], on_pty(mica, ["build", "--no-cache", top], {"BUILDKIT_TTY_LOG_LINES": "2"})[1]
+    tail = lambda shown: max(len(re.findall(r"# line-\d+", frame)) for frame in shown.split("[+] Building"))
+    assert tail(default) == 6 and tail(two) == 2
+
+
+class Tmux:
+    """A terminal of a given size with somebody looking at it."""
+
+    def __init__(self, directory, columns, rows, command, env):
+        self.socket = str(directory / "tmux")
+        words = " ".join(f"{k}={shlex.quote(v)}" for k, v in env.items())
+        script = directory / "script"
+        script.write_text(f"trap : INT; cd {directory}; stty -echo; env {words} {command}; echo \"status=$?\"; sleep 30\n")
+        self.run("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), "sh", str(script))
+
+    def run(self, *args):
+        return subprocess.run(["tmux", "-S", self.socket, *args], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    def screen(self, history=0):
+        return self.run("capture-pane", "-p", "-S", str(-history)).rstrip("\n").split("\n")
+
+    def wait(self, text, timeout=20, history=0):
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            lines = self.screen(history)
+            if any(text in line for line in lines):
+                return lines
+            time.sleep(0.05)
+        raise AssertionError(f"'{text}' does not appear:\n" + "\n".join(lines))
+
+    def close(self):
+        subprocess.run(["tmux", "-S", self.socket, "kill-server"], stderr=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def terminal(mica, tmp_path):
+    require_tool("tmux")
+    opened = []
+
+    def open_terminal(columns, rows, *args):
+        env = {k: v for k, v in mica.env.items() if k.startswith("MICA_") or k in ("HOME", "PATH", "NO_COLOR")}
+        opened.append(Tmux(tmp_path, columns, rows, shlex.join([mica.path, *map(str, args)]), env))
+        return opened[-1]
+
+    yield open_terminal
+    for one in opened:
+        one.close()
+
+
+def count(lines, text):
+    return sum(text in line for line in lines)
+
+
+def test_the_live_view_through_resizes(busybox, context, terminal):
+    """A window that is made narrower, wider, lower while a build runs shows each step once. (What tmux pushes into its history by wrapping is out of reach.)"""
+    name = "a-step-with-quite-a-long-name"
+    top = context({"Dockerfile": f"FROM busybox AS {name}\nRUN echo first-line-of-output; sleep 1\nRUN echo {'x' * 60}; sleep 2.5\nRUN true\n"})
+    term = terminal(100, 30, "build", "--no-cache", top)
+    term.wait("first-line-of-output")
+    lines = term.screen()
+    assert count(lines, "[+] Building") == 1 and any(re.match(r" => \[2/4\] RUN echo first-line.*\d\.\ds$", line) for line in lines)
+    term.wait("[3/4]")
+    for columns, rows in ((44, 30), (120, 30), (60, 24), (100, 30)):
+        term.run("resize-window", "-x", str(columns), "-y", str(rows))
+        time.sleep(0.4)
+        lines = term.screen()
+        assert count(lines, "[+] Building") == 1, "\n".join(lines)
+        assert all(len(line) <= columns for line in lines)
+        assert count(lines, "=> [3/4] RUN") == 1, "\n".join(lines)
+    lines = term.wait("status=0")
+    assert count(lines, "FINISHED") == 1 and count(lines, "=> [3/4] RUN") == 1 and count(lines, "=> [4/4] RUN true") == 1 and count(lines, "=> [2/4]") == 1
+    assert count(lines, "exporting to image") == 1
+
+
+def test_more_steps_than_rows(busybox, context, terminal):
+    """Complete steps scroll out at the top, in order, each once; what runs stays in sight."""
+    top = context({"Dockerfile": "FROM busybox\n" + "".join(f"RUN echo out-{i}\n" for i in range(2, 16)) + "RUN sleep 0.5\n"})
+    lines = terminal(80, 10, "build", "--no-cache", top).wait("status=0", history=200)
+    steps = [int(m.group(1)) for line in lines if (m := re.match(r" => (?:CACHED )?\[ ?(\d+)/16\]", line))]
+    assert sorted(steps) == list(range(1, 17)) and steps == sorted(steps)
+
+
+def test_interrupted_on_a_terminal(mica, busybox, context, terminal):
+    top = context({"Dockerfile": "FROM busybox\nRUN echo started; sleep 60\n"})
+    term = terminal(80, 20, "build", top)
+    term.wait("# started")
+    term.run("send-keys", "C-c")
+    lines = term.wait("status=130", timeout=10)
+    assert count(lines, "CANCELED [2/2]") == 1
