@@ -4,14 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fd.h"
 #include "base/mem.h"
 #include "engine/images.h"
 #include "http/client.h"
 #include "oci/reference.h"
 #include "store/image_write.h"
-
-#define READ_SIZE ((size_t)1 << 20)
 
 static int feed(void *user, const void *data, size_t size, Error *err)
 {
@@ -29,25 +26,21 @@ static int download(LayerImport *import, const ImportOptions *options, Error *er
 static int read_layer(Lease *lease, int fd, const ImportOptions *options, LayerInfo *ret, Error *err)
 {
         _cleanup_(layer_import_freep) LayerImport *import = NULL;
-        _cleanup_free_ char *buffer = NULL;
         const volatile sig_atomic_t *cancel = options->cancel;
 
         if (layer_import_open(lease, false, &import, err) < 0)
                 return -1;
         if (options->url)
                 return download(import, options, err) < 0 ? -1 : layer_import_commit(import, NULL, NULL, NULL, NULL, ret, err);
-        buffer = xmalloc(READ_SIZE);
         for (;;) {
-                ssize_t n = fd_read_full(fd, buffer, READ_SIZE);
+                ssize_t n = layer_import_read(import, fd, err);
 
                 if (n < 0)
-                        return error_errno(err, (int)n, "cannot read the archive");
+                        return -1;
                 if (cancel && *cancel)
                         return error_set(err, ERROR_CANCELLED, "cancelled");
                 if (n == 0)
                         return layer_import_commit(import, NULL, NULL, NULL, NULL, ret, err);
-                if (layer_import_write(import, buffer, (size_t)n, err) < 0)
-                        return -1;
         }
 }
 

@@ -10,6 +10,7 @@
 #include "base/sys.h"
 
 #define BUFFER_SIZE ((size_t)1 << 20)
+#define FLUSH_SIZE ((uint64_t)32 << 20)
 
 /* The first buffer is small, so that a layer of a few files does not cost a page fault per 4 KiB of an unused megabyte. */
 typedef struct Chunk {
@@ -25,7 +26,7 @@ struct HashFile {
         int fd;
         char *name;
         Hash *hash;
-        uint64_t size;
+        uint64_t size, flushed; /* bytes written, and those of them that are on their way to the disk */
         Chunk chunks[HASH_FILE_BUFFERS];
         uint64_t head, tail;
         bool threaded, ending;
@@ -123,6 +124,14 @@ static int write_chunk(HashFile *file, const Chunk *chunk, Error *err)
         if (r < 0)
                 return error_errno(err, r, "cannot write %s", file->name);
         file->size += chunk->size;
+        /*
+         * The data has to be on the disk before the rows that name it: begin now, beside the hashing, or the sync at the end waits for all of it. A hint; what
+         * fails here is reported by that sync.
+         */
+        if (file->size - file->flushed >= FLUSH_SIZE) {
+                (void)sync_file_range(file->fd, (off_t)file->flushed, (off_t)(file->size - file->flushed), SYNC_FILE_RANGE_WRITE);
+                file->flushed = file->size;
+        }
         return 0;
 }
 

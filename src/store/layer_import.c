@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 
+#include "base/fd.h"
 #include "store/hash_file.h"
 #include "store/internal.h"
 
@@ -12,6 +13,7 @@
  */
 #define IMPORT_MAX_RATIO 400
 #define IMPORT_MAX_SIZE (UINT64_C(1) << 42)
+#define READ_SIZE ((size_t)1 << 20)
 
 struct LayerImport {
         Lease *lease;
@@ -23,6 +25,7 @@ struct LayerImport {
         bool sniffed;
         uint8_t head[512]; /* the first bytes, until there are enough to know the compression */
         size_t n_head;
+        uint8_t *buffer; /* layer_import_read()'s, for what does not go straight into the layer */
 };
 
 int layer_import_open(Lease *lease, bool keep_blob, LayerImport **ret, Error *err)
@@ -48,6 +51,7 @@ void layer_import_free(LayerImport *import)
         layer_writer_free(import->layer);
         blob_writer_free(import->blob);
         hash_free(import->hash);
+        free(import->buffer);
         free(import);
 }
 
@@ -92,6 +96,28 @@ int layer_import_write(LayerImport *import, const void *data, size_t size, Error
                         return -1;
         }
         return size ? feed(import, from, size, err) : 0;
+}
+
+ssize_t layer_import_read(LayerImport *import, int fd, Error *err)
+{
+        void *to;
+        size_t room;
+        ssize_t n;
+
+        if (import->sniffed && import->codec == CODEC_NONE) {
+                n = layer_writer_read(import->layer, fd, err);
+        } else {
+                if (!import->buffer)
+                        import->buffer = xmalloc(READ_SIZE);
+                to = import->buffer;
+                room = import->sniffed ? READ_SIZE : sizeof(import->head);
+                n = fd_read_full(fd, to, room);
+                if (n < 0)
+                        return error_errno(err, (int)n, "cannot read the archive");
+                if (n > 0 && layer_import_write(import, to, (size_t)n, err) < 0)
+                        return -1;
+        }
+        return n;
 }
 
 static int check_blob(const Digest *have, const Digest *expected, Error *err)

@@ -101,6 +101,22 @@ int layer_writer_write_file(LayerWriter *writer, int fd, uint64_t offset, uint64
         return 0;
 }
 
+ssize_t layer_writer_read(LayerWriter *writer, int fd, Error *err)
+{
+        void *to;
+        size_t room;
+        ssize_t n;
+
+        if (hash_file_reserve(writer->file, &to, &room, err) < 0)
+                return -1;
+        n = fd_read_full(fd, to, room);
+        if (n < 0)
+                return error_errno(err, (int)n, "cannot read the archive");
+        if (n > 0 && tar_reader_feed(writer->reader, to, (size_t)n, err) < 0)
+                return error_wrap(err, "cannot store the layer");
+        return hash_file_filled(writer->file, (size_t)n, err) < 0 ? -1 : n;
+}
+
 static int sink_to_writer(void *user, const void *data, size_t size, Error *err)
 {
         return layer_writer_write(user, data, size, err);

@@ -133,6 +133,8 @@ DEFINE_CLEANUP(LayerWriter *, layer_writer_free)
 int layer_writer_write(LayerWriter *writer, const void *data, size_t size, Error *err);
 /* The next `size` bytes come from `fd` at `offset`: the fast path for file content. */
 int layer_writer_write_file(LayerWriter *writer, int fd, uint64_t offset, uint64_t size, Error *err);
+/* Takes the next bytes of `fd`, at most 1 MiB, from where it stands. Returns how many, 0 at the end. */
+ssize_t layer_writer_read(LayerWriter *writer, int fd, Error *err);
 /* A Sink over layer_writer_write(). */
 Sink layer_writer_sink(LayerWriter *writer);
 int layer_writer_commit(LayerWriter *writer, const Digest *expected_diff_id, LayerInfo *ret, Error *err);
@@ -147,6 +149,8 @@ int layer_import_open(Lease *lease, bool keep_blob, LayerImport **ret, Error *er
 void layer_import_free(LayerImport *import);
 DEFINE_CLEANUP(LayerImport *, layer_import_free)
 int layer_import_write(LayerImport *import, const void *data, size_t size, Error *err);
+/* Takes the next bytes of `fd`, at most 1 MiB, uncompressed ones without a copy in between. Returns how many, 0 at the end. */
+ssize_t layer_import_read(LayerImport *import, int fd, Error *err);
 int layer_import_commit(LayerImport *import, const Digest *expected_blob, const Digest *expected_diff_id, Digest *ret_blob, Codec *ret_codec, LayerInfo *ret,
                         Error *err);
 
