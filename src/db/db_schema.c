@@ -14,16 +14,23 @@
 #include "base/str.h"
 #include "db/db_internal.h"
 
-static int read_number(Db *db, const char *sql, int64_t *ret, Error *err)
+typedef struct FileState {
+        int64_t version, application, n_tables;
+} FileState;
+
+/* In one statement, and so of one moment: another process may be making the file. */
+static int read_state(Db *db, FileState *ret, Error *err)
 {
+        static const char sql[] = "SELECT (SELECT user_version FROM pragma_user_version), (SELECT application_id FROM pragma_application_id), "
+                                  "(SELECT count(*) FROM sqlite_schema)";
         sqlite3_stmt *stmt = NULL;
         int rc = sqlite3_prepare_v2(db->handle, sql, -1, &stmt, NULL);
 
         if (rc == SQLITE_OK)
                 rc = sqlite3_step(stmt);
         if (rc == SQLITE_ROW)
-                *ret = sqlite3_column_int64(stmt, 0);
-        if (rc != SQLITE_ROW)
+                *ret = (FileState){ sqlite3_column_int64(stmt, 0), sqlite3_column_int64(stmt, 1), sqlite3_column_int64(stmt, 2) };
+        else
                 db_fail(db, rc, "open", err);
         sqlite3_finalize(stmt);
         return rc == SQLITE_ROW ? 0 : -1;
@@ -32,21 +39,17 @@ static int read_number(Db *db, const char *sql, int64_t *ret, Error *err)
 /* Whose file this is, and how old. */
 static int read_version(Db *db, const DbSchema *schema, int64_t *ret, Error *err)
 {
-        int64_t version, application, n_tables;
+        FileState state;
 
-        if (read_number(db, "PRAGMA user_version", &version, err) < 0 || read_number(db, "PRAGMA application_id", &application, err) < 0)
+        if (read_state(db, &state, err) < 0)
                 return -1;
-        if (version == 0 && application == 0) {
-                if (read_number(db, "SELECT count(*) FROM sqlite_schema", &n_tables, err) < 0)
-                        return -1;
-                application = n_tables ? 0 : schema->application_id;
-        }
-        if ((uint32_t)application != schema->application_id)
+        /* A new file is nobody's yet. */
+        if ((uint32_t)state.application != schema->application_id && !(state.version == 0 && state.application == 0 && state.n_tables == 0))
                 return error_set(err, ERROR_CORRUPT, "'%s' is not a %s: it is another program's database", db->path, schema->what);
-        if (version < 0 || (uint64_t)version > schema->n_scripts)
+        if (state.version < 0 || (uint64_t)state.version > schema->n_scripts)
                 return error_set(err, ERROR_UNSUPPORTED, "%s '%s' has version %" PRId64 ", this mica knows up to %zu: use a newer mica", schema->what, db->path,
-                                 version, schema->n_scripts);
-        *ret = version;
+                                 state.version, schema->n_scripts);
+        *ret = state.version;
         return 0;
 }
 
