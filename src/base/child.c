@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/fd.h"
@@ -28,6 +29,8 @@ static _noreturn_ void child_main(const ChildSpec *spec, int report_fd, const in
         }
         if (spec->new_session)
                 setsid();
+        if (spec->umask >= 0)
+                umask((mode_t)spec->umask);
         for (int i = 0; i < 3; i++)
                 if (dup2(fds[i], i) < 0)
                         goto fail;

@@ -21,9 +21,10 @@ typedef struct ChildSpec {
         size_t n_keep_fds;
         bool new_session;     /* setsid() */
         bool die_with_parent; /* SIGKILL when the thread that started it ends */
+        int umask;            /* -1: ours */
 } ChildSpec;
 
-#define CHILD_SPEC_INIT ((ChildSpec){ .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1 })
+#define CHILD_SPEC_INIT ((ChildSpec){ .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .umask = -1 })
 
 /* Starts it. Errors: NOT_FOUND (no such program), DENIED, IO; also when exec itself fails. *ret_pid must be reaped by the caller. */
 int child_start(const ChildSpec *spec, pid_t *ret_pid, Error *err);
