@@ -10,7 +10,11 @@
 #include "build/cache_export.h"
 #include "build/cache_import.h"
 #include "build/engine.h"
+#include "build/git.h"
+#include "build/git_add.h"
 #include "build/lint.h"
+#include "build/named.h"
+#include "build/ssh.h"
 #include "fs/mount.h"
 
 void build_options_done(BuildOptions *options)
@@ -34,11 +38,6 @@ void build_result_done(BuildResult *result)
         *result = (BuildResult){ 0 };
 }
 
-static void free_tree(void *tree)
-{
-        source_tree_free(tree);
-}
-
 Build *build_new(Store *store, const BuildOptions *options)
 {
         Build *build = NEW(Build);
@@ -49,9 +48,11 @@ Build *build_new(Store *store, const BuildOptions *options)
         build->epoch = -1;
         build->progress = progress_new(options);
         build->sources = sources_new();
-        build->named = map_new(free_tree);
+        build->named = map_new(named_tree_free);
         build->results = map_new(free);
         build->claims = map_new(NULL);
+        build->git_refs = map_new(git_answer_free);
+        build->checkouts = map_new(git_tree_free);
         pthread_mutex_init(&build->lock, NULL);
         return build;
 }
@@ -72,6 +73,10 @@ void build_free(Build *build)
         for (size_t i = 0; i < build->n_stages; i++)
                 stage_free(build->stages[i]);
         free(build->stages);
+        map_free(build->checkouts);
+        rootfs_free(build->context_root);
+        map_free(build->git_refs);
+        ssh_agents_free(build);
         source_tree_free(build->context);
         map_free(build->named);
         file_digests_free(build->digests);

@@ -98,8 +98,10 @@ typedef struct BuildNamedContext {
 typedef enum BuildNetwork { BUILD_NETWORK_DEFAULT, BUILD_NETWORK_NONE, BUILD_NETWORK_HOST } BuildNetwork;
 
 typedef struct BuildOptions {
-        const char *context;         /* directory; NULL: none (a Dockerfile alone) */
-        const char *dockerfile;      /* path of the Dockerfile; NULL: "Dockerfile" (or "dockerfile") in the context. Relative to the working directory */
+        const char *context;         /* directory, URL of a git repository or of a tar or Dockerfile, "-": `context_fd`; NULL: none (a Dockerfile alone) */
+        int context_fd;              /* for "-": a tar in any compression, or a Dockerfile */
+        const char *dockerfile;      /* path of the Dockerfile, or its http(s) URL; NULL: "Dockerfile" (or "dockerfile") in the context. Relative to the
+                                        working directory, or to the root of a context that is no directory here */
         const char *dockerfile_text; /* its content when it does not come from a file (`-f -`); `dockerfile` is then only its name in messages, or NULL */
         size_t dockerfile_size;      /* bytes of dockerfile_text */
 

@@ -53,6 +53,14 @@ CopyItem *copy_plan_add_download(CopyPlan *plan, const char *name, const char *u
         return item;
 }
 
+void copy_plan_add_later(CopyPlan *plan, const char *url, const Digest *identity)
+{
+        CopyItem *item = add_item(plan, COPY_NODE, "");
+
+        item->url = xstrdup(url);
+        item->identity = *identity;
+}
+
 /* --- select --- */
 
 static const char *base_name(const char *path)
@@ -396,6 +404,10 @@ int copy_plan_hash(CopyPlan *plan, Hash *hash, TreeProgress progress, void *user
                 CopyItem *item = &plan->items[i];
 
                 hash_field_u64(hash, (uint64_t)item->kind << 1 | item->unpack);
+                if (digest_is_set(&item->identity)) {
+                        hash_field_digest(hash, &item->identity);
+                        continue;
+                }
                 if (item->kind == COPY_NODE) {
                         if (hash_node_item(plan, item, hash, progress, user, err) < 0)
                                 return -1;

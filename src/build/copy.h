@@ -26,13 +26,14 @@ typedef struct CopyItem {
         char *name; /* the last component of what was asked for */
         SourceTree *tree;
         TreeNode *node;
+        Digest identity;        /* when set it stands for the content in the key, and `tree` and `node` are filled in before copy_plan_apply() */
         IgnoreMatcher *include; /* --parents: what is taken below `node`; else NULL */
         char *pattern;          /* the same as text, to know which directories can be left unread */
         void *data;             /* COPY_BYTES; owned */
         int fd;                 /* COPY_FILE, and the inflated tar of an archive; owned; else -1 */
         uint64_t size;
         int64_t mtime_ns;
-        char *url;     /* COPY_FILE */
+        char *url;     /* COPY_FILE, and what copy_plan_add_later() was given */
         Digest digest; /* COPY_FILE */
         bool expected; /* the digest is --checksum: it alone is the key, whatever date the server gives */
         bool unpack;   /* archives become what is in them */
@@ -59,6 +60,9 @@ int copy_plan_add_source(CopyPlan *plan, SourceTree *tree, const char *source, b
 void copy_plan_add_bytes(CopyPlan *plan, const char *name, const void *data, size_t size);
 /* A file from `url`, to be filled in (fd, size, mtime_ns, digest). The item is valid until the next one is added. */
 CopyItem *copy_plan_add_download(CopyPlan *plan, const char *name, const char *url, bool unpack);
+
+/* The content of a directory that is not there yet: `identity` is its key, `url` where it comes from. Whoever adds it fills in tree and node. */
+void copy_plan_add_later(CopyPlan *plan, const char *url, const Digest *identity);
 
 /* Adds everything that decides about the result, but the stage below, to a key. */
 int copy_plan_hash(CopyPlan *plan, Hash *hash, TreeProgress progress, void *user, Error *err);

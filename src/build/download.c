@@ -3,45 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/mem.h"
-#include "http/client.h"
-
-typedef struct Download {
-        Build *build;
-        BuildVertex *vertex;
-        const char *shown;
-        int fd;
-        Hash *hash;
-        uint64_t size, told;
-} Download;
-
-static int take(void *user, const void *data, size_t size, Error *err)
-{
-        Download *download = user;
-        int r = fd_write_all(download->fd, data, size);
-
-        if (r < 0)
-                return error_errno(err, r, "cannot write a temporary file");
-        hash_add(download->hash, data, size);
-        download->size += size;
-        return 0;
-}
-
-static int tell(void *user, uint64_t received, uint64_t total)
-{
-        Download *download = user;
-        _cleanup_error_ Error ignored = ERROR_INIT;
-
-        if (received - download->told >= 4 * MIB) {
-                download->told = received;
-                progress_status(download->build->progress, download->vertex, download->shown, received, total, false);
-        }
-        return build_check(download->build, &ignored);
-}
+#include "build/http_source.h"
 
 static int hex_value(char c)
 {
@@ -75,57 +41,30 @@ static char *url_name(const char *url)
         return buf_detach(&name);
 }
 
-/* "Tue, 15 Nov 1994 12:45:26 GMT", the one form that servers must send. 0 when there is none. */
-static int64_t http_date(const char *text)
+static int take(void *user, const void *data, size_t size, Error *err)
 {
-        struct tm tm = { 0 };
-        const char *rest = text ? strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm) : NULL;
+        int r = fd_write_all(*(const int *)user, data, size);
 
-        return rest && !*rest ? timegm(&tm) * NSEC_PER_SEC : 0;
+        return r < 0 ? error_errno(err, r, "cannot write a temporary file") : 0;
 }
 
-static int check_digest(const Digest *got, const Digest *expected, const char *shown, Error *err)
+/* Into an unnamed file; without one when the server says that it is what is remembered. */
+static int fetch(Build *build, Work *work, CopyItem *item, const Digest *expected, bool revalidate, Error *err)
 {
-        char a[DIGEST_TEXT_SIZE], b[DIGEST_TEXT_SIZE];
-
-        if (!digest_is_set(expected) || digest_equal(got, expected))
-                return 0;
-        return error_set(err, ERROR_CORRUPT, "digest mismatch %s: '%s' was expected to be %s", digest_format(got, a), shown, digest_format(expected, b));
-}
-
-/* Also of a step that the cache answers: it is part of the image all the same. */
-static void note_source(Build *build, const char *url, const Digest *digest)
-{
-        _cleanup_free_ char *shown = http_url_shown(url);
-
-        sources_add(build->sources, &(SourceRecord){ .kind = SOURCE_HTTP, .uri = shown, .digest = *digest });
-}
-
-static int fetch(Build *build, Work *work, CopyItem *item, const Digest *expected, Error *err)
-{
-        _cleanup_free_ char *shown = http_url_shown(item->url);
-        _cleanup_(hash_freep) Hash *hash = hash_new(digest_is_set(expected) ? expected->algorithm : DIGEST_SHA256);
-        _cleanup_http_response_ HttpResponse response = HTTP_RESPONSE_INIT;
         _cleanup_close_ int fd = open(work->plan.tmp, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-        Download download = { .build = build, .vertex = work->vertex, .shown = shown, .fd = fd, .hash = hash };
-        Sink sink = { .write = take, .user = &download };
-        HttpRequest request = { .url = item->url, .progress = tell, .user = &download };
-        Digest digest;
+        Sink sink = { .write = take, .user = &fd };
+        HttpFile file;
 
         if (fd < 0)
                 return error_errno(err, errno, "cannot make a temporary file in '%s'", work->plan.tmp);
-        progress_start(build->progress, work->vertex);
-        if (http_fetch(&request, &sink, &response, err) < 0)
+        if (http_source_fetch(build, work->vertex, item->url, expected, revalidate, &sink, &file, err) < 0)
                 return -1;
-        progress_status(build->progress, work->vertex, shown, download.size, download.size, true);
-        digest = hash_digest(hash);
-        if (check_digest(&digest, expected, shown, err) < 0)
-                return -1;
+        item->digest = file.digest;
+        item->mtime_ns = file.mtime_ns;
+        if (file.unchanged)
+                return 0;
         item->fd = TAKE_FD(fd);
-        item->size = download.size;
-        item->digest = digest;
-        note_source(build, item->url, &digest);
-        item->mtime_ns = http_date(response.last_modified);
+        item->size = file.size;
         return 0;
 }
 
@@ -142,10 +81,10 @@ int download_add(Build *build, Work *work, const char *url, Error *err)
         if (digest_is_set(&expected)) {
                 item->digest = expected;
                 item->expected = true;
-                note_source(build, url, &expected);
-                return 0;
+                return http_source_note(build, url, &expected, err);
         }
-        return fetch(build, work, item, &expected, err);
+        progress_start(build->progress, work->vertex);
+        return fetch(build, work, item, NULL, true, err);
 }
 
 int download_missing(Build *build, Work *work, Error *err)
@@ -155,9 +94,13 @@ int download_missing(Build *build, Work *work, Error *err)
 
                 if (item->kind == COPY_FILE && item->fd < 0) {
                         Digest expected = item->digest;
+                        int64_t mtime_ns = item->mtime_ns;
 
-                        if (fetch(build, work, item, &expected, err) < 0)
+                        if (fetch(build, work, item, &expected, false, err) < 0)
                                 return -1;
+                        /* What the key was made of. */
+                        if (!item->expected)
+                                item->mtime_ns = mtime_ns;
                 }
         }
         return 0;

@@ -35,6 +35,7 @@ typedef struct Build Build;
 typedef struct BuildTarget BuildTarget;
 typedef struct BuildStage BuildStage;
 typedef struct Scheduler Scheduler;
+typedef struct SshAgent SshAgent;
 
 /* One instruction of a stage: its own, or a trigger of its base image. */
 typedef struct Step {
@@ -81,6 +82,7 @@ struct BuildStage {
         char *platform;      /* --platform, expanded, or NULL */
         BuildStage *base;    /* the stage it starts from, or NULL */
         bool needed, no_cache, begun;
+        bool replaced;     /* by the named context that `base_name` is: it has no steps */
         ImageConfig image; /* of the base image */
         Digest image_id;   /* unset for scratch */
         Dockerfile **triggers;
@@ -145,14 +147,20 @@ struct Build {
         StrList ignore_patterns;
         IgnoreMatcher *ignore;
         SourceTree *context;
+        Digest context_layer;      /* of a context that is no directory here; context.h */
+        BuildStage *context_stage; /* which steps read as they read a stage */
+        Rootfs *context_root;
         FileDigests *digests;
         BuildVertex *context_vertex;
-        Map *named;                   /* name -> Tree of a named context that is a directory */
+        Map *named;                   /* name -> NamedTree of a named context that is a directory */
         Map *results;                 /* key -> Layer made in this build */
         Map *claims;                  /* keys that a stage is working on */
         struct CacheImports *imports; /* --cache-from; opened when first asked */
         Runtime *runtime;
         char *secret_dir; /* on a tmpfs of our own */
+        SshAgent *agents; /* started for key files; ssh.h */
+        Map *git_refs;    /* what was asked of repositories; git.h */
+        Map *checkouts;   /* key -> Checkout: git trees that steps read; git_add.h */
         unsigned n_dirs;  /* for unique names in the lease's directory */
         unsigned n_steps, n_cached;
 
@@ -180,8 +188,6 @@ int build_parse_text(Build *build, Error *err);               /* then: the Docke
 ScopeOptions target_scope_options(const BuildTarget *target); /* valid as long as the build */
 /* The build context, opened when it is first needed. */
 int build_context(Build *build, SourceTree **ret, Error *err);
-/* A named context that is a directory: 1 and its tree; 0 when the name is none. */
-int build_named_context(Build *build, const char *name, SourceTree **ret, Error *err);
 
 /* --- plan.c: stages and what they need --- */
 int build_plan(Build *build, Error *err);

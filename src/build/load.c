@@ -7,8 +7,11 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
+#include "build/context.h"
 #include "build/engine.h"
+#include "build/named.h"
 #include "dockerfile/limits.h"
+#include "http/client.h"
 #include "oci/reference.h"
 
 int build_check(Build *build, Error *err)
@@ -56,16 +59,50 @@ static const char *shown_name(const Build *build, const char *path)
         return str_empty(rest) ? path : rest;
 }
 
+/* Of a context that is no directory here: by a path inside of it. */
+static int read_remote_dockerfile(Build *build, Error *err)
+{
+        const char *given = build->options->dockerfile;
+        int r = context_read_file(build, given ? given : "Dockerfile", &build->dockerfile_text, err);
+
+        build->dockerfile_name = xstrdup(given ? given : "Dockerfile");
+        if (r < 0 && !given && err->code == ERROR_NOT_FOUND) {
+                error_done(err);
+                r = context_read_file(build, "dockerfile", &build->dockerfile_text, err);
+        }
+        if (r < 0 && err->code == ERROR_NOT_FOUND)
+                return error_set(err, ERROR_NOT_FOUND, "there is no '%s' in the build context: name the Dockerfile with -f", build->dockerfile_name);
+        return r < 0 ? error_wrap(err, "cannot read the Dockerfile of the build context") : 0;
+}
+
 static int load_dockerfile(Build *build, char **ret_path, Error *err)
 {
         const BuildOptions *options = build->options;
         _cleanup_free_ char *path = NULL;
+        int remote;
 
         build->dockerfile_text = BUF_INIT(LIMIT_DOCKERFILE_SIZE);
+        remote = context_open_remote(build, err);
+        if (remote < 0)
+                return -1;
+        if (build->dockerfile_text.size) { /* the context is a Dockerfile */
+                build->dockerfile_name = xstrdup("Dockerfile");
+                return 0;
+        }
         if (options->dockerfile_text) {
                 build->dockerfile_name = xstrdup(options->dockerfile ? options->dockerfile : "Dockerfile");
                 if (buf_add(&build->dockerfile_text, options->dockerfile_text, options->dockerfile_size) < 0)
                         return error_set(err, ERROR_LIMIT, "the Dockerfile is larger than %zu MiB", LIMIT_DOCKERFILE_SIZE >> 20);
+                return 0;
+        }
+        if (options->dockerfile && http_is_url(options->dockerfile)) {
+                build->dockerfile_name = xstrdup("Dockerfile");
+                return context_fetch_dockerfile(build, options->dockerfile, &build->dockerfile_text, err);
+        }
+        if (remote && digest_is_set(&build->context_layer))
+                return read_remote_dockerfile(build, err);
+        if (remote) {
+                build->dockerfile_name = xstrdup("Dockerfile"); /* an empty one, which the parser refuses */
                 return 0;
         }
         if (options->dockerfile)
@@ -115,7 +152,8 @@ static int load_ignore(Build *build, const char *dockerfile_path, Error *err)
 {
         const char *context = build->options->context;
         _cleanup_free_ char *beside = dockerfile_path ? xasprintf("%s.dockerignore", dockerfile_path) : NULL;
-        _cleanup_free_ char *inside = context ? xasprintf("%s/.dockerignore", context) : NULL;
+        bool is_directory = context && !streq(context, "-") && !context_is_remote(context);
+        _cleanup_free_ char *inside = is_directory ? xasprintf("%s/.dockerignore", context) : NULL;
         int found = beside ? read_ignore_file(build, beside, err) : 0;
 
         if (found == 0 && inside)
@@ -150,7 +188,7 @@ int build_context(Build *build, SourceTree **ret, Error *err)
 {
         int result = 0;
 
-        if (!build->options->context)
+        if (!build->options->context || streq(build->options->context, "-"))
                 return error_set(err, ERROR_INVALID, "this build has no context directory to read files from");
         pthread_mutex_lock(&build->lock);
         if (!build->context) {
@@ -162,40 +200,6 @@ int build_context(Build *build, SourceTree **ret, Error *err)
         *ret = build->context;
         pthread_mutex_unlock(&build->lock);
         return result < 0 ? -1 : 0;
-}
-
-static const BuildNamedContext *find_named(const Build *build, const char *name)
-{
-        for (size_t i = 0; i < build->options->n_contexts; i++)
-                if (strcasecmp(build->options->contexts[i].name, name) == 0)
-                        return &build->options->contexts[i];
-        return NULL;
-}
-
-int build_named_context(Build *build, const char *name, SourceTree **ret, Error *err)
-{
-        const BuildNamedContext *named = find_named(build, name);
-        _cleanup_free_ char *shown = NULL;
-        SourceTree *tree;
-        int result = 0;
-
-        *ret = NULL;
-        if (!named || str_starts(named->value, "docker-image://") || str_starts(named->value, "target:"))
-                return 0;
-        if (strstr(named->value, "://"))
-                return error_set(err, ERROR_UNSUPPORTED, "the build context '%s' is '%s': give a directory, docker-image://NAME or target:STAGE", name,
-                                 named->value);
-        pthread_mutex_lock(&build->lock);
-        tree = map_get(build->named, named->name);
-        if (!tree) {
-                shown = xasprintf("build context '%s'", named->name);
-                result = open_directory_tree(build, named->value, shown, false, NULL, &tree, err);
-                if (result == 0)
-                        map_set(build->named, named->name, tree);
-        }
-        pthread_mutex_unlock(&build->lock);
-        *ret = tree;
-        return result < 0 ? -1 : 1;
 }
 
 /* --- variables, platforms, names --- */
@@ -303,7 +307,7 @@ int build_load(Build *build, Error *err)
         _cleanup_free_ char *title = NULL;
         BuildVertex *vertex;
 
-        if (load_names(build, err) < 0 || load_platforms(build, err) < 0)
+        if (named_check(build, err) < 0 || load_names(build, err) < 0 || load_platforms(build, err) < 0)
                 return -1;
         if (load_dockerfile(build, &path, err) < 0)
                 return -1;

@@ -4,7 +4,10 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "build/context.h"
 #include "build/engine.h"
+#include "build/named.h"
+#include "http/client.h"
 
 BuildStage *stage_new(BuildTarget *target)
 {
@@ -66,34 +69,29 @@ static BuildStage *image_stage(BuildTarget *target, const char *name)
         return stage;
 }
 
-static const char *named_value(const Build *build, const char *name, const char *prefix)
-{
-        for (size_t i = 0; i < build->options->n_contexts; i++)
-                if (strcasecmp(build->options->contexts[i].name, name) == 0)
-                        return str_after(build->options->contexts[i].value, prefix);
-        return NULL;
-}
-
 int build_source(BuildStage *reader, const Instruction *instruction, const char *from, BuildStage **ret_stage, SourceTree **ret_tree, Error *err)
 {
         Build *build = reader->build;
-        const char *target = named_value(build, from, "target:"), *image = named_value(build, from, "docker-image://");
-        int index, named = build_named_context(build, from, ret_tree, err);
+        const char *target = named_value(build, from, "target:");
+        int index, directory = named_directory(build, from, ret_tree, err);
+        size_t at;
 
         *ret_stage = NULL;
-        if (named)
-                return named < 0 ? -1 : 0;
+        if (directory)
+                return directory < 0 ? -1 : 0;
         if (target) {
-                size_t at;
-
                 if (stages_target(build->parsed, target, &at, err) < 0)
                         return -1;
                 *ret_stage = build->stages[reader->target->first + at];
                 return 0;
         }
+        if (named_find(build, from)) {
+                *ret_stage = image_stage(reader->target, from);
+                return 0;
+        }
         if (stages_find_source(build->parsed, instruction, from, &index, &build->diagnosis, err) < 0)
                 return -1;
-        *ret_stage = index >= 0 && !image ? build->stages[reader->target->first + (size_t)index] : image_stage(reader->target, image ? image : from);
+        *ret_stage = index >= 0 ? build->stages[reader->target->first + (size_t)index] : image_stage(reader->target, from);
         return 0;
 }
 
@@ -174,30 +172,30 @@ static void list_steps(BuildStage *stage)
         stage->steps = NEW_ARRAY(Step, stage->n_triggers + parsed->n_instructions + 1);
         for (size_t i = 0; i < stage->n_triggers; i++)
                 stage->steps[stage->n_steps++] = (Step){ .instruction = stage->trigger_instructions[i], .is_trigger = true };
-        for (size_t i = 0; i < parsed->n_instructions; i++)
+        for (size_t i = 0; i < parsed->n_instructions && !stage->replaced; i++)
                 stage->steps[stage->n_steps++] = (Step){ .instruction = &parsed->instructions[i] };
         stage->n_counted = !stage->base && !streq(stage->base_name, "scratch");
         for (size_t i = 0; i < stage->n_steps; i++)
                 stage->n_counted += stage->steps[i].instruction->kind < INSTRUCTION_KINDS && counts(stage->steps[i].instruction);
 }
 
+static int find_base(BuildStage *stage, BuildVertex *vertex, const BuildNamedContext *named, Error *err)
+{
+        Build *build = stage->build;
+        const char *platform = stage->platform ? stage->platform : build->options->platforms.n_items ? stage->target->text : NULL;
+
+        if (named)
+                return named_image(build, vertex, named, platform, &stage->target->platform, &stage->image, &stage->image_id, err);
+        return base_resolve(build, stage->base_name, platform, &stage->image, &stage->image_id, err);
+}
+
 static int load_base(BuildStage *stage, Error *err)
 {
         Build *build = stage->build;
-        _cleanup_free_ char *title = NULL;
-        const char *image = named_value(build, stage->base_name, "docker-image://");
-        const char *platform = stage->platform ? stage->platform : build->options->platforms.n_items ? stage->target->text : NULL;
+        const BuildNamedContext *named = named_find(build, stage->base_name);
+        _cleanup_free_ char *title = NULL, *shown = NULL;
         BuildVertex *vertex;
 
-        SourceTree *directory;
-        int named = build_named_context(build, stage->base_name, &directory, err);
-
-        if (named < 0)
-                return -1;
-        if (named)
-                return error_set(err, ERROR_UNSUPPORTED,
-                                 "FROM %s: the build context of that name is a directory: COPY --from=%s from it, or name an image with docker-image://",
-                                 stage->base_name, stage->base_name);
         if (streq(stage->base_name, "scratch")) {
                 _cleanup_platform_ Platform wanted = { 0 };
 
@@ -206,10 +204,11 @@ static int load_base(BuildStage *stage, Error *err)
                 image_config_init(&stage->image, stage->platform ? &wanted : &stage->target->platform);
                 return 0;
         }
-        title = xasprintf("[internal] load metadata for %s", image ? image : stage->base_name);
+        shown = named ? http_url_shown(named->value) : NULL;
+        title = named ? xasprintf("[context %s] load %s", named->name, shown) : xasprintf("[internal] load metadata for %s", stage->base_name);
         vertex = progress_vertex(build->progress, &(VertexInfo){ .name = title });
         progress_start(build->progress, vertex);
-        if (base_resolve(build, image ? image : stage->base_name, platform, &stage->image, &stage->image_id, err) < 0) {
+        if (find_base(stage, vertex, named, err) < 0) {
                 if (stage->parsed)
                         diagnosis_add_range(&build->diagnosis, stage->parsed->from->range);
                 progress_fail(build->progress, vertex, error_message(err));
@@ -228,7 +227,7 @@ static int need_stage(BuildStage *stage, Error *err)
                 return -1;
         if (!stage->parsed)
                 return 0;
-        if (add_triggers(stage, err) < 0)
+        if (!stage->replaced && add_triggers(stage, err) < 0)
                 return -1;
         list_steps(stage);
         for (size_t i = 0; i < stage->n_steps; i++)
@@ -251,6 +250,18 @@ static void normalize_platform(BuildStage *stage)
         stage->platform = platform_format(&platform, false);
 }
 
+/* A named context with the name of a stage stands in its place. */
+static void replace_stage(BuildStage *stage)
+{
+        const char *name = stage->parsed->name;
+
+        if (!name || !named_find(stage->build, name))
+                return;
+        free(stage->base_name);
+        stage->base_name = xstrdup(name);
+        stage->replaced = true;
+}
+
 static int plan_bases(BuildTarget *target, Error *err)
 {
         Build *build = target->build;
@@ -265,6 +276,7 @@ static int plan_bases(BuildTarget *target, Error *err)
                 if (global_scope_from(target->global, stage->parsed->from, &stage->base_name, &stage->platform, NULL, NULL, &build->diagnosis, err) < 0)
                         return -1;
                 normalize_platform(stage);
+                replace_stage(stage);
                 free(stage->label);
                 stage->label = n == 1 ? xstrdup("") : stage->parsed->name ? xstrdup(stage->parsed->name) : xasprintf("stage-%zu", i);
                 stage->no_cache = build->options->no_cache || (stage->parsed->name && strlist_has(&build->options->no_cache_filter, stage->parsed->name));
@@ -281,12 +293,16 @@ static int plan_reachable(BuildTarget *target, size_t wanted, Error *err)
         _cleanup_free_ bool *needed = NEW_ARRAY(bool, n);
         _cleanup_free_ int *base_of = NEW_ARRAY(int, n);
 
-        for (size_t i = 0; i < n; i++)
-                names[i] = stages[i]->base_name;
+        for (size_t i = 0; i < n; i++) {
+                const char *named = named_value(build, stages[i]->base_name, "target:");
+
+                names[i] = named ? named : stages[i]->base_name;
+        }
         if (stages_reachable(build->parsed, names, wanted, needed, base_of, &build->diagnosis, err) < 0)
                 return -1;
         for (size_t i = 0; i < n; i++)
-                stages[i]->base = base_of[i] >= 0 ? stages[base_of[i]] : NULL;
+                if (base_of[i] >= 0 && (named_value(build, stages[i]->base_name, "target:") || !named_find(build, stages[i]->base_name)))
+                        stages[i]->base = stages[base_of[i]];
         return 0;
 }
 
@@ -299,6 +315,7 @@ int build_plan(Build *build, Error *err)
         for (size_t i = 0; i < build->n_targets; i++)
                 if (plan_bases(&build->targets[i], err) < 0)
                         return -1;
+        context_make_stage(build);
         for (size_t i = 0; i < build->n_targets; i++) {
                 BuildTarget *target = &build->targets[i];
 

@@ -13,12 +13,11 @@
 #include "base/mem.h"
 #include "base/sys.h"
 #include "build/cache_import.h"
+#include "build/secret.h"
+#include "build/ssh.h"
 #include "fs/mount.h"
 #include "fs/path.h"
 #include "store/cache_mount.h"
-
-/* BuildKit's limit for one secret. */
-#define SECRET_SIZE_MAX ((size_t)500 << 10)
 
 struct RunHeld {
         int *fds; /* locks of cache directories */
@@ -26,6 +25,8 @@ struct RunHeld {
         Rootfs **roots;
         size_t n_roots, roots_capacity;
         StrList overlays; /* mounted by us: writable views of bind mounts */
+        SshForward **forwards;
+        size_t n_forwards, forwards_capacity;
 };
 
 void run_held_free(RunHeld *held)
@@ -41,7 +42,10 @@ void run_held_free(RunHeld *held)
                 rootfs_free(held->roots[i]);
         for (size_t i = 0; i < held->n_fds; i++)
                 close(held->fds[i]);
+        for (size_t i = 0; i < held->n_forwards; i++)
+                ssh_forward_free(held->forwards[i]);
         strlist_done(&held->overlays);
+        free(held->forwards);
         free(held->roots);
         free(held->fds);
         free(held);
@@ -113,6 +117,10 @@ static int source_of(BuildStage *stage, const Work *work, const DfMount *mount, 
         *ret = (Source){ 0 };
         if (!str_empty(mount->from) && !streq(mount->from, "scratch"))
                 return build_source(stage, work->instruction, mount->from, &ret->stage, &ret->tree, err);
+        if (mount->type == MOUNT_BIND && str_empty(mount->from) && stage->build->context_stage) {
+                ret->stage = stage->build->context_stage;
+                return 0;
+        }
         if (mount->type == MOUNT_BIND && str_empty(mount->from))
                 return build_context(stage->build, &ret->tree, err);
         return 0;
@@ -469,33 +477,6 @@ static int prepare_tmpfs(Prepare *p, const DfMount *mount, Error *err)
 
 /* --- secret --- */
 
-/* The value of a secret: 1, 0 when it was not given. */
-static int find_secret(const Build *build, const char *id, Buf *value, Error *err)
-{
-        for (size_t i = 0; i < build->options->n_secrets; i++) {
-                const BuildSecret *secret = &build->options->secrets[i];
-                const char *env = secret->env ? getenv(secret->env) : !secret->file ? getenv(secret->id) : NULL;
-                int r;
-
-                if (!streq(secret->id, id))
-                        continue;
-                if (env) {
-                        if (buf_add(value, env, strlen(env)) < 0)
-                                return error_set(err, ERROR_LIMIT, "the secret '%s' is larger than %zu KiB", id, SECRET_SIZE_MAX >> 10);
-                        return 1;
-                }
-                if (secret->env && !secret->file)
-                        return error_set(err, ERROR_NOT_FOUND, "the secret '%s' is to come from the variable '%s', which is not set", id, secret->env);
-                r = file_read(AT_FDCWD, secret->file ? secret->file : secret->id, value);
-                if (r == -EFBIG)
-                        return error_set(err, ERROR_LIMIT, "the secret '%s' is larger than %zu KiB", id, SECRET_SIZE_MAX >> 10);
-                if (r < 0)
-                        return error_errno(err, r, "cannot read the secret '%s' from '%s'", id, secret->file ? secret->file : secret->id);
-                return 1;
-        }
-        return 0;
-}
-
 static const char *base_name(const char *path)
 {
         const char *slash = strrchr(path, '/');
@@ -507,8 +488,8 @@ static int prepare_secret(Prepare *p, const DfMount *mount, Error *err)
 {
         const char *id = mount->id ? mount->id : mount->source ? mount->source : mount->target ? base_name(mount->target) : "";
         _cleanup_free_ char *target = NULL, *path = NULL;
-        _cleanup_buf_ Buf value = BUF_INIT(SECRET_SIZE_MAX);
-        int found = find_secret(p->stage->build, id, &value, err);
+        _cleanup_secret_ Buf value = BUF_INIT(SECRET_SIZE_MAX);
+        int found = secret_find(p->stage->build, id, &value, err);
 
         if (found < 0)
                 return -1;
@@ -519,16 +500,12 @@ static int prepare_secret(Prepare *p, const DfMount *mount, Error *err)
         }
         if (mount->env) {
                 strlist_env_set(&p->spec->env, *mount->env ? mount->env : id, buf_str(&value));
-                if (!mount->target) {
-                        explicit_bzero(value.data, value.size);
+                if (!mount->target)
                         return 0;
-                }
         }
         target = mount->target ? target_of(p->stage, mount) : xasprintf("/run/secrets/%s", base_name(id));
         path = build_secret_file(p->stage->build, "secret", value.data, value.size, mount->has_mode ? mount->mode : 0400, mount->has_uid ? mount->uid : 0,
                                  mount->has_gid ? mount->gid : 0, err);
-        if (value.data)
-                explicit_bzero(value.data, value.size);
         if (!path || stubs_add(p->stubs, target, false, err) < 0)
                 return -1;
         run_spec_add_bind(p->spec, path, target, true);
@@ -537,31 +514,28 @@ static int prepare_secret(Prepare *p, const DfMount *mount, Error *err)
 
 /* --- ssh --- */
 
-static const char *agent_socket(const Build *build, const char *id)
-{
-        for (size_t i = 0; i < build->options->n_ssh; i++)
-                if (streq(build->options->ssh[i].id, id))
-                        return build->options->ssh[i].socket ? build->options->ssh[i].socket : getenv("SSH_AUTH_SOCK");
-        return NULL;
-}
-
 static int prepare_ssh(Prepare *p, const DfMount *mount, size_t number, Error *err)
 {
-        const char *id = str_empty(mount->id) ? "default" : mount->id;
-        const char *socket = agent_socket(p->stage->build, id);
+        const char *id = str_empty(mount->id) ? "default" : mount->id, *agent, *path;
         _cleanup_free_ char *target = mount->target ? target_of(p->stage, mount) : xasprintf("/run/buildkit/ssh_agent.%zu", number);
-        struct stat st;
+        SshForward *forward;
 
-        if (str_empty(socket)) {
+        if (ssh_agent_find(p->stage->build, id, &agent, err) < 0)
+                return -1;
+        if (!agent) {
                 if (mount->required)
-                        return error_set(err, ERROR_NOT_FOUND, "no SSH agent '%s' is forwarded: start ssh-agent and give --ssh %s", id, id);
+                        return error_set(err, ERROR_NOT_FOUND, "no SSH agent '%s' is forwarded: start ssh-agent and give --ssh %s, or a key with --ssh %s=FILE",
+                                         id, id, id);
                 return 0;
         }
-        if (stat(socket, &st) < 0 || !S_ISSOCK(st.st_mode))
-                return error_set(err, ERROR_NOT_FOUND, "the SSH agent's socket '%s' is not there: is ssh-agent running?", socket);
+        if (ssh_forward_open(p->stage->build, agent, mount->has_uid ? mount->uid : 0, mount->has_gid ? mount->gid : 0, mount->has_mode ? mount->mode : 0600,
+                             &forward, &path, err) < 0)
+                return -1;
+        GROW(p->held->forwards, p->held->forwards_capacity, p->held->n_forwards + 1);
+        p->held->forwards[p->held->n_forwards++] = forward;
         if (stubs_add(p->stubs, target, false, err) < 0)
                 return -1;
-        run_spec_add_bind(p->spec, socket, target, false);
+        run_spec_add_bind(p->spec, path, target, false);
         if (!strlist_env_get(&p->spec->env, "SSH_AUTH_SOCK"))
                 strlist_env_set(&p->spec->env, "SSH_AUTH_SOCK", target);
         return 0;

@@ -52,7 +52,9 @@ const char *stage_root(const BuildStage *stage)
 static int open_stage_tree(BuildStage *stage, Error *err)
 {
         _cleanup_free_ char *target = build_make_dir(stage->build, "stage", err);
-        _cleanup_free_ char *name = *stage->label ? xasprintf("stage '%s'", stage->label) : xasprintf("image '%s'", stage->base_name);
+        _cleanup_free_ char *name = *stage->label                          ? xasprintf("stage '%s'", stage->label)
+                                    : stage == stage->build->context_stage ? xstrdup("build context")
+                                                                           : xasprintf("image '%s'", stage->base_name);
         TreeOptions options = { .name = name };
 
         if (!target || stage_mount(stage, NULL, NULL, target, &stage->rootfs, err) < 0)

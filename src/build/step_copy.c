@@ -7,7 +7,24 @@
 #include "build/cache_import.h"
 #include "build/download.h"
 #include "build/engine.h"
+#include "build/git_add.h"
 #include "fs/ids.h"
+
+static bool is_url(const char *source)
+{
+        return str_starts(source, "http://") || str_starts(source, "https://");
+}
+
+/* Sources that are files of the context, or of what --from names; the others come from the network. */
+static size_t count_local(const Work *work)
+{
+        const CopyInstruction *copy = &work->instruction->copy;
+        size_t n = 0;
+
+        for (size_t i = 0; i < copy->n_sources; i++)
+                n += work->instruction->kind == INSTRUCTION_COPY || (!is_url(copy->sources[i].text) && !git_add_takes(copy->sources[i].text));
+        return n;
+}
 
 static int source_of(BuildStage *stage, const Work *work, BuildStage **ret_stage, SourceTree **ret_tree, Error *err)
 {
@@ -15,6 +32,10 @@ static int source_of(BuildStage *stage, const Work *work, BuildStage **ret_stage
 
         *ret_stage = NULL;
         *ret_tree = NULL;
+        if (str_empty(copy->from) && stage->build->context_stage && count_local(work)) {
+                *ret_stage = stage->build->context_stage;
+                return 0;
+        }
         return str_empty(copy->from) ? 0 : build_source(stage, work->instruction, copy->from, ret_stage, ret_tree, err);
 }
 
@@ -60,19 +81,6 @@ static int plan_options(BuildStage *stage, Work *work, Error *err)
         return 0;
 }
 
-static bool is_url(const char *source)
-{
-        return str_starts(source, "http://") || str_starts(source, "https://");
-}
-
-static bool is_git(const char *source)
-{
-        const char *fragment = strchr(source, '#');
-        _cleanup_free_ char *path = fragment ? xstrndup(source, (size_t)(fragment - source)) : xstrdup(source);
-
-        return str_starts(source, "git://") || str_starts(source, "git@") || str_starts(source, "ssh://") || (is_url(source) && str_ends(path, ".git"));
-}
-
 /* Says more when the file is there and .dockerignore hides it. */
 static int explain_missing(BuildStage *stage, const char *source, Error *err)
 {
@@ -91,9 +99,10 @@ static int plan_word(BuildStage *stage, Work *work, SourceTree *tree, const char
         bool add = work->instruction->kind == INSTRUCTION_ADD;
         bool unpack = add && copy->unpack != TRISTATE_FALSE;
 
-        if (add && is_git(source))
-                return error_set(err, ERROR_UNSUPPORTED,
-                                 "ADD cannot read the git repository '%s' yet: clone it beside the Dockerfile and COPY it, or clone it in a RUN", source);
+        int is_git = add ? git_add(stage->build, work, source, err) : 0;
+
+        if (is_git)
+                return is_git < 0 ? -1 : 0;
         if (add && is_url(source))
                 return download_add(stage->build, work, source, err);
         if (is_url(source))
@@ -119,7 +128,7 @@ static int plan_files(BuildStage *stage, Work *work, SourceTree *tree, Error *er
 
 /* --- keys --- */
 
-/* What the instruction reads, as far as it is known without looking into the source: its chain and the words. */
+/* What the instruction reads, as far as it is known without looking into the source: its chain and the words. Only when all sources are files of it. */
 static void fast_key(BuildStage *stage, Work *work, const BuildStage *source)
 {
         const CopyInstruction *copy = &work->instruction->copy;
@@ -129,7 +138,8 @@ static void fast_key(BuildStage *stage, Work *work, const BuildStage *source)
         hash_field_str(hash, work->plan.destination);
         hash_field_str(hash, copy->chown);
         hash_field_str(hash, copy->chmod);
-        hash_field_u64(hash, (uint64_t)copy->link << 1 | copy->parents);
+        hash_field_u64(hash, (uint64_t)(work->instruction->kind == INSTRUCTION_ADD && copy->unpack != TRISTATE_FALSE) << 2 | (uint64_t)copy->link << 1 |
+                                     copy->parents);
         hash_field_u64(hash, copy->n_exclude);
         for (size_t i = 0; i < copy->n_exclude; i++)
                 hash_field_str(hash, copy->exclude[i]);
@@ -206,18 +216,21 @@ int copy_step_key(BuildStage *stage, Work *work, bool probe, Error *err)
                 int found;
 
                 work_add_parent(work, source);
-                if (!digest_is_set(&work->fast_key))
+                if (!digest_is_set(&work->fast_key) && count_local(work) == work->instruction->copy.n_sources)
                         fast_key(stage, work, source);
                 /* Asked here as well, so that a known step never mounts its source. */
-                found = probe ? 1 : stage->no_cache ? 0 : cache_get_dated(stage->build->lease, &work->fast_key, &known.diff_id, &known.created, err);
-                if (found == 0 && !stage->no_cache)
+                found = probe ? 1
+                        : stage->no_cache || !digest_is_set(&work->fast_key)
+                                ? 0
+                                : cache_get_dated(stage->build->lease, &work->fast_key, &known.diff_id, &known.created, err);
+                if (found == 0 && !stage->no_cache && digest_is_set(&work->fast_key))
                         found = cache_imports_find(stage->build, &work->fast_key, &known, err);
                 if (found)
                         return found < 0 ? -1 : 0;
                 if (stage_tree(source, &tree, err) < 0)
                         return -1;
         }
-        return content_key(stage, work, tree, !source && !tree && work->instruction->copy.n_sources, err);
+        return content_key(stage, work, tree, !source && !tree && count_local(work), err);
 }
 
 /* --- work --- */
@@ -231,7 +244,7 @@ int copy_step_run(BuildStage *stage, Work *work, Digest *ret_diff_id, Error *err
         LayerInfo info;
         int root_fd = -1;
 
-        if (download_missing(stage->build, work, err) < 0)
+        if (download_missing(stage->build, work, err) < 0 || git_add_missing(stage->build, work, err) < 0)
                 return -1;
         if (!work->plan.link) {
                 if (stage_mount(stage, NULL, NULL, NULL, &rootfs, err) < 0)

@@ -23,7 +23,8 @@ const Option build_options[] = {
         { "annotation", 0, OPTION_LIST, offsetof(BuildFlags, annotations),
           .help = "Add annotation to the image (format: \"[TYPE[,TYPE]:]key=value\"; types: manifest, index, manifest-descriptor, index-descriptor)" },
         { "build-arg", 0, OPTION_LIST, offsetof(BuildFlags, build_args), .help = "Set build-time variables" },
-        { "build-context", 0, OPTION_LIST, offsetof(BuildFlags, contexts), .help = "Additional build contexts (e.g., name=path)" },
+        { "build-context", 0, OPTION_LIST, offsetof(BuildFlags, contexts),
+          .help = "Additional build contexts (e.g., name=path, name=docker-image://image, name=https://….git)" },
         { "cache-from", 0, OPTION_LIST, offsetof(BuildFlags, cache_from), .help = "External cache to read (\"type=local,src=DIR[,tag=NAME|,digest=DIGEST]\")" },
         { "cache-to", 0, OPTION_LIST, offsetof(BuildFlags, cache_to),
           .help = "Where to write the cache (\"type=local,dest=DIR[,mode=max][,compression=zstd][,cache-mounts=true]\")" },
@@ -252,19 +253,20 @@ static int take_lists(const BuildFlags *flags, BuildRequest *request, Error *err
         return 0;
 }
 
-/* Where the Dockerfile and the context come from: PATH, `-` (a Dockerfile alone on standard input), `-f -` (a Dockerfile on standard input beside a context).
+/*
+ * Where the Dockerfile and the context come from: PATH, a URL, `-` (standard input: a tar, or a Dockerfile alone), `-f -` (a Dockerfile on standard input
+ * beside a context).
  */
 static int take_input(const BuildFlags *flags, const char *path, BuildRequest *request, Error *err)
 {
         BuildOptions *options = &request->options;
-        bool alone = streq(path, "-"), from_stdin = alone || (flags->file && streq(flags->file, "-"));
+        bool alone = streq(path, "-"), from_stdin = flags->file && streq(flags->file, "-");
         int r;
 
-        if (alone && flags->file)
+        if (alone && from_stdin)
                 return error_set(err, ERROR_INVALID, "invalid argument: can't use stdin for both build context and dockerfile");
-        if (strstr(path, "://") || str_starts(path, "git@"))
-                return error_set(err, ERROR_UNSUPPORTED, "cannot use '%s' as a build context: only directories and '-' are; clone or unpack it first", path);
-        options->context = alone ? NULL : path;
+        options->context = path;
+        options->context_fd = STDIN_FILENO;
         if (!from_stdin) {
                 options->dockerfile = flags->file;
                 return 0;
@@ -273,8 +275,6 @@ static int take_input(const BuildFlags *flags, const char *path, BuildRequest *r
         r = fd_read_to_buf(STDIN_FILENO, &request->dockerfile);
         if (r < 0)
                 return error_errno(err, r, "cannot read the Dockerfile from standard input");
-        if (alone && memchr(buf_str(&request->dockerfile), 0, request->dockerfile.size))
-                return error_set(err, ERROR_UNSUPPORTED, "cannot use a tar on standard input as a build context: unpack it and name the directory");
         options->dockerfile_text = buf_str(&request->dockerfile);
         options->dockerfile_size = request->dockerfile.size;
         return 0;

@@ -78,13 +78,19 @@ static int run_build(Cli *cli, const void *data, const StrList *args, Error *err
 }
 
 const Command command_build = {
-        .usage = "[OPTIONS] PATH | -",
+        .usage = "[OPTIONS] PATH | URL | -",
         .summary = "Build an image from a Dockerfile",
-        .details = "PATH is the directory of the build context; - reads a Dockerfile without a context from standard input, and -f - one beside a context.\n\n"
-                   "Instructions, flags, variables and the build cache follow BuildKit. RUN uses the host's network unless --network=none says otherwise.",
+        .details =
+                "PATH is the directory of the build context. URL is a git repository (https://….git, git://, ssh://, user@host:path; behind it #ref:directory "
+                "or "
+                "?ref=&subdir=&checksum=…), or a tar or a Dockerfile on a web server. - reads a tar (in any compression) or a Dockerfile alone from standard "
+                "input, and -f - a Dockerfile beside a context.\n\n"
+                "Instructions, flags, variables and the build cache follow BuildKit. RUN uses the host's network unless --network=none says otherwise.",
         .example = "mica build -t app:1.0 .\n"
                    "mica build --target test --build-arg VERSION=2 -f docker/Dockerfile .\n"
-                   "mica build --secret id=token,env=TOKEN -t app .",
+                   "mica build --secret id=token,env=TOKEN -t app .\n"
+                   "mica build -t app https://github.com/owner/app.git#v1.0:docker\n"
+                   "git archive HEAD | mica build -t app -",
         .options = { build_options },
         .options_size = sizeof(BuildFlags),
         .min_args = 1,

@@ -1,0 +1,94 @@
+#include "build/snapshot.h"
+
+#include <stdatomic.h>
+
+#include "base/mem.h"
+
+int snapshot_find(Build *build, const Digest *key, Digest *ret_diff_id, Error *err)
+{
+        return cache_get(build->lease, key, ret_diff_id, err);
+}
+
+int snapshot_put(Build *build, const Digest *key, const Digest *diff_id, const char *description, const char *kind, Error *err)
+{
+        CacheRecord record = {
+                .key = *key,
+                .diff_id = *diff_id,
+                .description = (char *)description,
+                .kind = (char *)kind,
+                .created = clock_now(),
+                .n_used = 1,
+        };
+        LayerInfo info;
+
+        record.last_used = record.created;
+        if (layer_info(build->store, diff_id, &info, err) == 0)
+                record.size = info.disk_size;
+        else
+                error_done(err);
+        return cache_put(build->lease, &record, err);
+}
+
+static bool go_on(void *user, uint64_t size)
+{
+        _cleanup_error_ Error ignored = ERROR_INIT;
+
+        (void)size;
+        return build_check(user, &ignored) == 0;
+}
+
+static int write_layer(Build *build, Dest *dest, Digest *ret, Error *err)
+{
+        _cleanup_(layer_writer_freep) LayerWriter *writer = NULL;
+        LayerInfo info;
+
+        if (!dest_n_changes(dest)) {
+                if (layer_empty(build->lease, &info, err) < 0)
+                        return -1;
+        } else if (layer_writer_open(build->lease, &writer, err) < 0 || dest_write(dest, writer, go_on, build, err) < 0 ||
+                   layer_writer_commit(writer, NULL, &info, err) < 0) {
+                return -1;
+        }
+        *ret = info.diff_id;
+        return 0;
+}
+
+static int make_layer(Build *build, CopyPlan *plan, Digest *ret_diff_id, Error *err)
+{
+        static const CopyOwner owner = { 0 };
+        _cleanup_(dest_freep) Dest *dest = dest_new(-1);
+
+        return copy_plan_apply(plan, dest, &owner, clock_now(), err) < 0 ? -1 : write_layer(build, dest, ret_diff_id, err);
+}
+
+int snapshot_make(Build *build, const SnapshotSpec *spec, const Digest *key, Digest *ret_diff_id, Error *err)
+{
+        CopyPlan plan = { .destination = xstrdup("/"), .epoch = spec->epoch, .exclude = (IgnoreMatcher *)spec->exclude };
+        int r;
+
+        plan.tmp = lease_tmp_path(build->lease, err);
+        r = plan.tmp ? copy_plan_add_source(&plan, spec->tree, "/", false, false, err) : -1;
+        if (r == 0)
+                r = make_layer(build, &plan, ret_diff_id, err);
+        plan.exclude = NULL; /* the caller's */
+        copy_plan_done(&plan);
+        return r < 0 ? -1 : snapshot_put(build, key, ret_diff_id, spec->description, spec->kind, err);
+}
+
+int snapshot_make_file(Build *build, const char *name, const void *data, size_t size, const Digest *key, const char *description, Digest *ret_diff_id,
+                       Error *err)
+{
+        CopyPlan plan = { .destination = xstrdup("/"), .epoch = 0 };
+        int r;
+
+        copy_plan_add_bytes(&plan, name, data, size);
+        r = make_layer(build, &plan, ret_diff_id, err);
+        copy_plan_done(&plan);
+        return r < 0 ? -1 : snapshot_put(build, key, ret_diff_id, description, "source.http", err);
+}
+
+void snapshot_image(const Platform *platform, const Digest *diff_id, ImageConfig *ret)
+{
+        image_config_init(ret, platform);
+        digest_list_add(&ret->rootfs.diff_ids, diff_id);
+}
