@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "build/engine.h"
 #include "oci/reference.h"
+#include "store/image_index.h"
 
 static int missing(Build *build, const char *name, Error *err)
 {
@@ -64,6 +65,21 @@ static void note_source(Build *build, const char *name, const Image *image, cons
                     &(SourceRecord){ .kind = SOURCE_IMAGE, .uri = uri, .asked = asked ? asked : name, .platform = shown, .digest = image->manifest });
 }
 
+/* Of an image for several platforms the one that is wanted. */
+static int choose_platform(Build *build, const char *name, const char *platform, Image **image, Error *err)
+{
+        _cleanup_platform_ Platform want = { 0 };
+        Image *chosen;
+
+        if (platform && platform_parse(platform, &want, err) < 0)
+                return -1;
+        if (image_find_platform(build->store, name, platform ? &want : NULL, &chosen, err) < 0)
+                return -1;
+        image_free(*image);
+        *image = chosen;
+        return 0;
+}
+
 int base_resolve(Build *build, const char *name, const char *platform, ImageConfig *ret, Digest *ret_id, Error *err)
 {
         _cleanup_(image_freep) Image *image = NULL;
@@ -75,6 +91,8 @@ int base_resolve(Build *build, const char *name, const char *platform, ImageConf
                 error_done(err);
                 return missing(build, name, err);
         }
+        if (choose_platform(build, name, platform, &image, err) < 0)
+                return -1;
         if (hold_layers(build, image, err) < 0 || image_config(build->store, image, &text, err) < 0)
                 return error_wrap(err, "cannot use the image '%s'", name);
         if (image_config_parse(text.data, text.size, ret, err) < 0)

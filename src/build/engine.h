@@ -241,6 +241,10 @@ int root_ids(int root_fd, const char *spec, bool lenient, Ids *ret, Error *err);
 char *build_make_dir(Build *build, const char *kind, Error *err);
 int build_write_layer(BuildStage *stage, Work *work, Dest *dest, Digest *ret_diff_id, Error *err);
 
+/* --- platform.c --- */
+/* UNSUPPORTED when a RUN of these stages is for a platform whose programs do not run here. */
+int build_check_platforms(Build *build, BuildStage *const *pending, size_t n_pending, Error *err);
+
 /* --- schedule.c --- */
 int build_execute(Build *build, Error *err);
 

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "build/export.h"
 #include "oci/reference.h"
+#include "store/image_index.h"
 
 static int put_text(Export *export, const Buf *text, Error *err)
 {
@@ -28,9 +29,34 @@ static int merge_chain(const Export *export, const ExportImage *image, Error *er
 
 static int put_image(Export *export, const ExportImage *image, Error *err)
 {
-        if (merge_chain(export, image, err) < 0 || put_text(export, &image->config_text, err) < 0)
+        if (merge_chain(export, image, err) < 0 || put_text(export, &image->config_text, err) < 0 || put_text(export, &image->manifest_text, err) < 0)
                 return -1;
-        return put_text(export, &image->manifest_text, err);
+        if (!image->n_statements)
+                return 0;
+        for (size_t i = 0; i < image->n_statements; i++)
+                if (blob_put(export->build->lease, image->statements[i].text, strlen(image->statements[i].text), NULL, err) < 0)
+                        return -1;
+        return put_text(export, &image->attestation_config, err) < 0 || put_text(export, &image->attestation_text, err) < 0 ? -1 : 0;
+}
+
+/* The images first, without names; then what ties them together, with the names. */
+static int put_index(Export *export, const StrList *names, Digest *ret_id, Error *err)
+{
+        Lease *lease = export->build->lease;
+
+        for (size_t i = 0; i < export->n_images; i++)
+                if (image_put(lease, &export->images[i].manifest.digest, NULL, err) < 0)
+                        return -1;
+        if (put_text(export, &export->index_text, err) < 0)
+                return -1;
+        return image_put_index(lease, &export->root.digest, (const char *const *)names->items, names->n_items, ret_id, err);
+}
+
+static int put_names(Export *export, const StrList *names, Digest *ret_id, Error *err)
+{
+        if (export->has_index)
+                return put_index(export, names, ret_id, err);
+        return image_put_named(export->build->lease, &export->root.digest, (const char *const *)names->items, names->n_items, ret_id, err);
 }
 
 /* --- names --- */
@@ -65,19 +91,19 @@ static int add_digest_names(const Export *export, StrList *names, StrList *canon
 int export_to_store(Export *export, Error *err)
 {
         Build *build = export->build;
-        const ExportImage *image = &export->images[0];
         _cleanup_strlist_ StrList names = { 0 }, canonical = { 0 };
         char text[DIGEST_TEXT_SIZE];
         Digest id;
 
-        if (!export->output->no_store)
-                strlist_copy(&names, export->names);
+        if (export->output->no_store)
+                return 0;
+        strlist_copy(&names, export->names);
         if (add_digest_names(export, &names, &canonical, err) < 0)
                 return -1;
         for (size_t i = 0; i < export->n_images; i++)
                 if (put_image(export, &export->images[i], err) < 0)
                         return -1;
-        if (image_put_named(build->lease, &image->manifest.digest, (const char *const *)names.items, names.n_items, &id, err) < 0)
+        if (put_names(export, &names, &id, err) < 0)
                 return -1;
         for (size_t i = 0; i < canonical.n_items; i++)
                 if (image_add_repo_digest(build->store, canonical.items[i], &id, err) < 0)

@@ -258,5 +258,7 @@ int build_execute(Build *build, Error *err)
 
         if (probe(build, pending, &n_pending, err) < 0)
                 return -1;
-        return n_pending ? run_pending(build, pending, n_pending, err) : 0;
+        if (!n_pending)
+                return 0;
+        return build_check_platforms(build, pending, n_pending, err) < 0 ? -1 : run_pending(build, pending, n_pending, err);
 }

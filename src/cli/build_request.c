@@ -52,7 +52,8 @@ const Option build_options[] = {
         { "no-cache-filter", 0, OPTION_CSV, offsetof(BuildFlags, no_cache_filter), "stages", .help = "Do not cache specified stages" },
         { "output", 'o', OPTION_LIST, offsetof(BuildFlags, outputs),
           .help = "Output destination (format: \"type=image|oci|docker|tar|local|cacheonly,dest=path\"; default: an image in the store)" },
-        { "platform", 0, OPTION_STRING, offsetof(BuildFlags, platform), .help = "Set target platform for build" },
+        { "platform", 0, OPTION_CSV, offsetof(BuildFlags, platforms), "platforms",
+          .help = "Set target platforms for build: an image for each, under one name" },
         { "progress", 0, OPTION_STRING, offsetof(BuildFlags, progress), .help = "Set type of progress output (auto, plain, tty, rawjson, quiet)",
           .value = "auto", .choices = "auto|plain|tty|rawjson|quiet" },
         { "push", 0, OPTION_BOOL, offsetof(BuildFlags, push), .help = "Shorthand for \"--output=type=registry\": an error until there is a registry client",
@@ -301,8 +302,7 @@ int build_request_make(const BuildFlags *flags, const char *path, BuildRequest *
         if (flags->jobs < 0 || flags->jobs > 1024)
                 return error_set(err, ERROR_INVALID, "--jobs must be between 1 and 1024");
         options->target = flags->target;
-        if (flags->platform)
-                strlist_add(&options->platforms, flags->platform);
+        strlist_copy(&options->platforms, &flags->platforms);
         options->cgroup_parent = flags->cgroup_parent;
         options->no_cache = flags->no_cache;
         options->host_ca = flags->host_ca || (host_ca && streq(host_ca, "1"));

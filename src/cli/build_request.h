@@ -22,8 +22,8 @@ typedef struct BuildFlags {
         bool load;
         const char *metadata_file, *network;
         bool no_cache;
-        StrList no_cache_filter, outputs;
-        const char *platform, *progress;
+        StrList no_cache_filter, outputs, platforms;
+        const char *progress;
         bool push, quiet, rm;
         StrList secrets;
         int64_t shm_size;

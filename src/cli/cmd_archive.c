@@ -57,12 +57,19 @@ static int collect(Store *store, const char *typed, ArchiveItem *items, size_t *
         _cleanup_reference_ Reference reference = { 0 };
         _cleanup_error_ Error ignored = ERROR_INIT;
         _cleanup_free_ char *full = NULL;
+        _cleanup_(image_index_freep) ImageIndex *index = NULL;
         Image *image;
         ArchiveItem *item;
 
         if (image_find(store, typed, &image, err) < 0)
                 return -1;
+        if (image_index_find(store, typed, &index, err) < 0) {
+                image_free(image);
+                return -1;
+        }
         item = get_item(items, n_items, image);
+        if (index && !item->index)
+                item->index = TAKE_PTR(index);
         if (reference_parse_tagged(typed, &reference, &ignored) < 0)
                 return 0;
         full = reference_text(&reference);
@@ -113,6 +120,7 @@ static int run_save(Cli *cli, const void *data, const StrList *args, Error *err)
                 r = save(store, options, format, items, n_items, err);
         for (size_t i = 0; i < n_items; i++) {
                 image_free((Image *)items[i].image);
+                image_index_free((ImageIndex *)items[i].index);
                 strlist_done(&items[i].names);
         }
         free(items);

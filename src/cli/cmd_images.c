@@ -20,7 +20,7 @@ typedef struct ImagesOptions {
 } ImagesOptions;
 
 static const Option images_options[] = {
-        { "all", 'a', OPTION_BOOL, offsetof(ImagesOptions, all), .help = "Show all images (there are no intermediate ones)" },
+        { "all", 'a', OPTION_BOOL, offsetof(ImagesOptions, all), .help = "Show all images, also the single platforms of images that have several" },
         { "digests", 0, OPTION_BOOL, offsetof(ImagesOptions, digests), .help = "Show digests" },
         { "filter", 'f', OPTION_LIST, offsetof(ImagesOptions, filters), .meta = "filter",
           .help = "Filter output: before=, dangling=, label=, reference=, since=, until=", .flags = OPTION_FILTER },
@@ -146,7 +146,8 @@ static int run_images(Cli *cli, const void *data, const StrList *args, Error *er
         if (list_new(options->format, options->digests ? IMAGES_TABLE_DIGESTS : IMAGES_TABLE, options->quiet ? "ID" : NULL, image_columns, &list, err) < 0)
                 return -1;
         rows.list = list;
-        if (cli_store(cli, &store, err) < 0 || engine_images(store, &options->filters, args->n_items ? args->items[0] : NULL, &images, &n, err) < 0)
+        if (cli_store(cli, &store, err) < 0 ||
+            engine_images(store, options->all, &options->filters, args->n_items ? args->items[0] : NULL, &images, &n, err) < 0)
                 return -1;
         for (size_t i = 0; i < n && r >= 0; i++)
                 r = add_image(&rows, images[i], err);

@@ -7,7 +7,9 @@
 #include "base/mem.h"
 #include "engine/images.h"
 #include "oci/limits.h"
+#include "oci/manifest.h"
 #include "oci/reference.h"
+#include "store/image_index.h"
 
 static JsonValue *strings_or_null(const StrList *list)
 {
@@ -164,25 +166,88 @@ static JsonValue *image_value(Store *store, const Image *image, const ImageConfi
         return object;
 }
 
-/* docker's later field: what the manifest is, so that a digest can be pinned. */
-static void add_descriptor(const Image *image, JsonValue *object)
+static JsonValue *descriptor_value(const char *media_type, const Digest *digest, uint64_t size)
 {
         JsonValue *descriptor = json_value_new_object();
-        char digest[DIGEST_TEXT_SIZE];
+        char text[DIGEST_TEXT_SIZE];
 
-        json_value_set_string(descriptor, "digest", digest_format(&image->manifest, digest));
-        json_value_set(object, "Descriptor", descriptor);
+        json_value_set_string(descriptor, "mediaType", media_type);
+        json_value_set_string(descriptor, "digest", digest_format(digest, text));
+        json_value_set_int(descriptor, "size", (int64_t)size);
+        return descriptor;
+}
+
+static JsonValue *platform_value(const Platform *platform)
+{
+        JsonValue *object = json_value_new_object();
+
+        set_text(object, "architecture", platform->architecture);
+        set_text(object, "os", platform->os);
+        if (!str_empty(platform->variant))
+                json_value_set_string(object, "variant", platform->variant);
+        return object;
+}
+
+/* One manifest of an index, as docker's API describes it ("Manifests"). */
+static JsonValue *manifest_value(const Descriptor *entry)
+{
+        JsonValue *object = json_value_new_object(), *data = json_value_new_object();
+        const char *about = string_map_get(&entry->annotations, "vnd.docker.reference.digest");
+        char text[DIGEST_TEXT_SIZE];
+        bool attestation = descriptor_is_attestation(entry);
+
+        json_value_set_string(object, "ID", digest_format(&entry->digest, text));
+        json_value_set(object, "Descriptor", descriptor_value(entry->media_type, &entry->digest, (uint64_t)entry->size));
+        json_value_set_bool(object, "Available", true);
+        json_value_set_string(object, "Kind", attestation ? "attestation" : "image");
+        if (attestation)
+                set_text(data, "For", about);
+        else if (entry->platform)
+                json_value_set(data, "Platform", platform_value(entry->platform));
+        json_value_set(object, attestation ? "AttestationData" : "ImageData", data);
+        return object;
+}
+
+/* docker's later fields: what a name points to, so that a digest can be pinned, and what is in it. */
+static int add_descriptor(Store *store, const char *name, const Image *image, JsonValue *object, Error *err)
+{
+        _cleanup_(image_index_freep) ImageIndex *index = NULL;
+        _cleanup_buf_ Buf text = BUF_INIT(OCI_MANIFEST_SIZE_MAX);
+        _cleanup_index_ Index document = { 0 };
+        JsonValue *manifests, *descriptor;
+        char digest[DIGEST_TEXT_SIZE];
+        int r = image_index_find(store, name, &index, err);
+
+        if (r < 0)
+                return -1;
+        if (r == 0) {
+                descriptor = json_value_new_object();
+                json_value_set_string(descriptor, "digest", digest_format(&image->manifest, digest));
+                json_value_set(object, "Descriptor", descriptor);
+                return 0;
+        }
+        if (blob_read(store, &index->digest, &text, err) < 0 || index_parse(text.data, text.size, &document, err) < 0)
+                return -1;
+        json_value_set(object, "Descriptor", descriptor_value(index->media_type, &index->digest, index->size));
+        manifests = json_value_new_array();
+        for (size_t i = 0; i < document.manifests.n_items; i++)
+                json_value_append(manifests, manifest_value(&document.manifests.items[i]));
+        json_value_set(object, "Manifests", manifests);
+        return 0;
 }
 
 int engine_image_inspect(Store *store, const char *name, JsonValue **ret, Error *err)
 {
         _cleanup_(image_freep) Image *image = NULL;
         _cleanup_image_config_ ImageConfig config = { 0 };
+        _cleanup_json_ JsonValue *value = NULL;
 
         if (image_find(store, name, &image, err) < 0 || engine_image_config(store, image, &config, err) < 0)
                 return -1;
-        *ret = image_value(store, image, &config);
-        add_descriptor(image, *ret);
+        value = image_value(store, image, &config);
+        if (add_descriptor(store, name, image, value, err) < 0)
+                return -1;
+        *ret = TAKE_PTR(value);
         return 0;
 }
 

@@ -160,7 +160,8 @@ static int may_prune(Store *store, const Image *image, bool all, const StrList *
 {
         Users users;
 
-        if ((!all && image->names.n_items) || (until && image->created >= until))
+        /* What belongs to another image goes with that. */
+        if (image->is_part || (!all && image->names.n_items) || (until && image->created >= until))
                 return 0;
         if (find_users(store, &image->id, &users, err) < 0)
                 return -1;

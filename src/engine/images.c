@@ -65,6 +65,7 @@ typedef struct Selection {
         Digest before_id, since_id;
         int dangling; /* -1: either */
         bool labels;
+        bool parts; /* images that belong to the index of another too */
 } Selection;
 
 static int find_bound(Store *store, const StrList *filters, const char *key, Timestamp *ret, Digest *ret_id, Error *err)
@@ -104,7 +105,9 @@ static int selection_init(Store *store, Selection *selection, Error *err)
 /* 1 when the image is selected. */
 static int select_image(Store *store, const Selection *selection, Image *image, Error *err)
 {
-        if (selection->dangling >= 0 && (image->names.n_items == 0) != (selection->dangling == 1))
+        if (image->is_part && !selection->parts)
+                return 0;
+        if (selection->dangling >= 0 && (image->names.n_items == 0 && !image->is_part) != (selection->dangling == 1))
                 return 0;
         if (digest_is_set(&selection->before_id) && (image->created >= selection->before || digest_equal(&image->id, &selection->before_id)))
                 return 0;
@@ -123,9 +126,9 @@ static int select_image(Store *store, const Selection *selection, Image *image, 
         return keep_names(image, selection->filters, selection->reference);
 }
 
-int engine_images(Store *store, const StrList *filters, const char *reference, Image ***ret, size_t *ret_n, Error *err)
+int engine_images(Store *store, bool all, const StrList *filters, const char *reference, Image ***ret, size_t *ret_n, Error *err)
 {
-        Selection selection = { .filters = filters, .reference = reference };
+        Selection selection = { .filters = filters, .reference = reference, .parts = all };
         Image **images;
         size_t n, kept = 0;
         int r = 0;

@@ -12,11 +12,11 @@
 #include "json/json.h"
 
 /*
- * Images, newest first, that all `filters` ("dangling=true", "label=a=b", "before=x", "since=x", "reference=a*", "until=24h") and `reference` (NULL, or a name
- * or pattern) select. In the result `names` holds only the names that `reference` filters select. Errors: INVALID "invalid filter 'x'", NOT_FOUND (before,
- * since). Free with image_list_free().
+ * Images, newest first (with `all` also those that are only one platform of another), that all `filters` ("dangling=true", "label=a=b", "before=x", "since=x",
+ * "reference=a*", "until=24h") and `reference` (NULL, or a name or pattern) select. In the result `names` holds only the names that `reference` filters select.
+ * Errors: INVALID "invalid filter 'x'", NOT_FOUND (before, since). Free with image_list_free().
  */
-int engine_images(Store *store, const StrList *filters, const char *reference, Image ***ret, size_t *ret_n, Error *err);
+int engine_images(Store *store, bool all, const StrList *filters, const char *reference, Image ***ret, size_t *ret_n, Error *err);
 
 /* docker inspect's object of an image. A new reference. */
 int engine_image_inspect(Store *store, const char *name, JsonValue **ret, Error *err);

@@ -12,7 +12,7 @@
 
 #include "base/sink.h"
 #include "base/str.h"
-#include "store/image.h"
+#include "store/image_index.h"
 #include "store/store.h"
 
 /* --- reading --- */
@@ -25,6 +25,7 @@
 
 typedef struct LoadedImage {
         Digest id;
+        Digest index;  /* of an image for several platforms or with attestations: what the names point at; else unset */
         StrList names; /* normalised names that now point at it; empty: none */
 } LoadedImage;
 
@@ -48,12 +49,13 @@ typedef enum ArchiveFormat { ARCHIVE_DOCKER, ARCHIVE_OCI } ArchiveFormat;
 
 typedef struct ArchiveItem {
         const Image *image;
-        StrList names; /* full references to write; empty: none */
+        const ImageIndex *index; /* of which `image` is the own one: everything in it is written too; or NULL */
+        StrList names;           /* full references to write; empty: none */
 } ArchiveItem;
 
 /*
- * Writes the images as one tar. ARCHIVE_DOCKER: blobs/, index.json, oci-layout, manifest.json and repositories, layers uncompressed: docker, podman and skopeo
- * load it. ARCHIVE_OCI: the OCI layout alone; an image that came with compressed layers keeps its manifest while its blobs are there.
- * Deterministic. Every blob is verified while it is copied.
+ * Writes the images as one tar, those of an index with all its platforms and attestations. ARCHIVE_DOCKER: blobs/, index.json, oci-layout, manifest.json and
+ * repositories, layers uncompressed: docker, podman and skopeo load it. ARCHIVE_OCI: the OCI layout alone; an image that came with compressed layers keeps its
+ * manifest while its blobs are there. Deterministic. Every blob is verified while it is copied.
  */
 int archive_save(Store *store, const ArchiveItem *items, size_t n_items, ArchiveFormat format, const Sink *to, Error *err);

@@ -149,6 +149,52 @@ static int select_manifest(const Loader *loader, const Descriptor *entry, unsign
         return select_manifest(loader, chosen, depth + 1, ret, err);
 }
 
+/* Whether an archive has everything of an index: one that was saved for one platform has the document only. */
+static bool has_all_manifests(const Loader *loader, const Index *index)
+{
+        for (size_t i = 0; i < index->manifests.n_items; i++)
+                if (!blob_exists(loader->store, &index->manifests.items[i].digest))
+                        return false;
+        return true;
+}
+
+/*
+ * An index whose images are all there is recorded as a whole, when no platform was asked for: 1 and its own image. 0: one image of it has to be chosen, or
+ * this is no index.
+ */
+static int take_whole_index(Loader *loader, const Descriptor *entry, Digest *ret_id, Error *err)
+{
+        _cleanup_buf_ Buf text = { 0 };
+        _cleanup_index_ Index index = { 0 };
+        size_t n_images = 0;
+        MediaType type;
+
+        if (loader->options->platform || read_blob(loader, &entry->digest, OCI_MANIFEST_SIZE_MAX, &text, err) < 0)
+                return loader->options->platform ? 0 : -1;
+        if (manifest_sniff(text.data, text.size, entry->media_type, &type, err) < 0)
+                return -1;
+        if (media_type_info(type)->kind != MEDIA_KIND_INDEX)
+                return 0;
+        if (index_parse(text.data, text.size, &index, err) < 0)
+                return -1;
+        if (!has_all_manifests(loader, &index))
+                return 0;
+        for (size_t i = 0; i < index.manifests.n_items; i++) {
+                const Descriptor *member = &index.manifests.items[i];
+
+                if (media_type_find(member->media_type)->kind != MEDIA_KIND_MANIFEST)
+                        return 0; /* indexes in an index: one image of them is chosen */
+                if (descriptor_is_attestation(member))
+                        continue;
+                if (image_put(loader->lease, &member->digest, NULL, err) < 0)
+                        return -1;
+                n_images++;
+        }
+        if (!n_images)
+                return 0;
+        return image_put_index(loader->lease, &entry->digest, NULL, 0, ret_id, err) < 0 ? -1 : 1;
+}
+
 static int resolve_index(Loader *loader, Found *found, Error *err)
 {
         _cleanup_index_ Index index = { 0 };
@@ -166,6 +212,16 @@ static int resolve_index(Loader *loader, Found *found, Error *err)
 
                 if (descriptor_is_attestation(entry))
                         continue;
+                r = take_whole_index(loader, entry, &id, err);
+                if (r < 0)
+                        return -1;
+                if (r > 0) {
+                        LoadedImage *image = found_add(found, &id);
+
+                        image->index = entry->digest;
+                        add_annotated_names(image, entry);
+                        continue;
+                }
                 r = select_manifest(loader, entry, 0, &manifest, err);
                 if (r < 0)
                         return -1;
@@ -265,7 +321,8 @@ int loader_resolve(Loader *loader, Error *err)
                 LoadedImage *image = &found.images[i];
 
                 for (size_t k = 0; k < image->names.n_items; k++)
-                        if (image_tag(loader->store, image->names.items[k], &image->id, err) < 0)
+                        if ((digest_is_set(&image->index) ? image_tag_index(loader->store, image->names.items[k], &image->index, err)
+                                                          : image_tag(loader->store, image->names.items[k], &image->id, err)) < 0)
                                 return -1;
                 if (loader->each(loader->user, image, err) < 0)
                         return -1;

@@ -94,6 +94,40 @@ static int put_uncompressed(Saver *saver, const Image *image, Descriptor *to, Er
         return layout_writer_put_blob(saver->writer, &digest, text.data, text.size, err);
 }
 
+/* Writes what a manifest of an index names, and the manifest, byte for byte. */
+static int put_member(Saver *saver, const Descriptor *entry, Error *err)
+{
+        _cleanup_buf_ Buf text = BUF_INIT(ARCHIVE_INDEX_SIZE_MAX);
+        _cleanup_manifest_ Manifest manifest = { 0 };
+        char digest[DIGEST_TEXT_SIZE];
+
+        if (blob_read(saver->store, &entry->digest, &text, err) < 0 || manifest_parse(text.data, text.size, &manifest, err) < 0)
+                return -1;
+        if (!has_all_blobs(saver, &manifest))
+                return error_set(err, ERROR_NOT_FOUND, "the compressed layers of the manifest '%s' are not in the store any more: save one platform by its id",
+                                 digest_format(&entry->digest, digest));
+        for (size_t i = 0; i < manifest.layers.n_items; i++)
+                if (put_stored_blob(saver, &manifest.layers.items[i].digest, err) < 0)
+                        return -1;
+        if (put_stored_blob(saver, &manifest.config.digest, err) < 0)
+                return -1;
+        return layout_writer_put_blob(saver->writer, &entry->digest, text.data, text.size, err);
+}
+
+static int put_whole_index(Saver *saver, const ImageIndex *index, Descriptor *to, Error *err)
+{
+        _cleanup_buf_ Buf text = BUF_INIT(ARCHIVE_INDEX_SIZE_MAX);
+        _cleanup_index_ Index document = { 0 };
+
+        if (blob_read(saver->store, &index->digest, &text, err) < 0 || index_parse(text.data, text.size, &document, err) < 0)
+                return -1;
+        for (size_t i = 0; i < document.manifests.n_items; i++)
+                if (put_member(saver, &document.manifests.items[i], err) < 0)
+                        return -1;
+        descriptor_set(to, media_type_find(index->media_type)->type, &index->digest, text.size);
+        return layout_writer_put_blob(saver->writer, &index->digest, text.data, text.size, err);
+}
+
 /* The row of manifest.json. */
 static int describe_for_docker(Saver *saver, const ArchiveItem *item, Error *err)
 {
@@ -121,10 +155,12 @@ static int describe_for_index(Saver *saver, const ArchiveItem *item, const Descr
                 _cleanup_reference_ Reference reference = { 0 };
 
                 descriptor_copy(entry, manifest);
-                entry->platform = NEW(Platform);
-                entry->platform->os = xstrdup(item->image->os);
-                entry->platform->architecture = xstrdup(item->image->architecture);
-                entry->platform->variant = xstrdup_or_null(item->image->variant);
+                if (!item->index) {
+                        entry->platform = NEW(Platform);
+                        entry->platform->os = xstrdup(item->image->os);
+                        entry->platform->architecture = xstrdup(item->image->architecture);
+                        entry->platform->variant = xstrdup_or_null(item->image->variant);
+                }
                 if (item->names.n_items == 0)
                         return 0;
                 if (reference_parse(item->names.items[i], &reference, err) < 0)
@@ -137,16 +173,19 @@ static int describe_for_index(Saver *saver, const ArchiveItem *item, const Descr
 
 static int put_image(Saver *saver, const ArchiveItem *item, Error *err)
 {
-        _cleanup_descriptor_ Descriptor manifest = { 0 };
+        _cleanup_descriptor_ Descriptor manifest = { 0 }, index = { 0 };
         int r = 0;
 
-        if (saver->format == ARCHIVE_OCI)
+        if (item->index && put_whole_index(saver, item->index, &index, err) < 0)
+                return -1;
+        /* Readers of manifest.json want one image, with uncompressed layers. */
+        if (saver->format == ARCHIVE_OCI && !item->index)
                 r = put_as_stored(saver, item->image, &manifest, err);
-        if (r < 0 || (r == 0 && put_uncompressed(saver, item->image, &manifest, err) < 0))
+        if (r < 0 || (r == 0 && (saver->format == ARCHIVE_DOCKER || !item->index) && put_uncompressed(saver, item->image, &manifest, err) < 0))
                 return -1;
         if (saver->format == ARCHIVE_DOCKER && describe_for_docker(saver, item, err) < 0)
                 return -1;
-        return describe_for_index(saver, item, &manifest, err);
+        return describe_for_index(saver, item, item->index ? &index : &manifest, err);
 }
 
 /* {"name":{"tag":"hex of the image"}}, which old readers look for. */

@@ -253,6 +253,7 @@ static int drop_blob(Fsck *fsck, const Digest *digest, Error *err)
 
         if (db_begin(fsck->store->db, DB_DURABLE, &tx, err) < 0 || lease_note(fsck->lease, "gone", blob_name(digest, path), err) < 0 ||
             exec_digest(fsck->store, "DELETE FROM image WHERE id IN (SELECT image FROM image_blob WHERE digest = ?1 AND kind < 2)", digest, err) < 0 ||
+            exec_digest(fsck->store, "DELETE FROM image_index WHERE digest IN (SELECT idx FROM index_blob WHERE digest = ?1 AND kind = 0)", digest, err) < 0 ||
             exec_digest(fsck->store, "DELETE FROM blob WHERE digest = ?1", digest, err) < 0 || db_commit(&tx, err) < 0)
                 return -1;
         return trash(fsck->lease, path, NULL, err);
@@ -286,7 +287,10 @@ static int check_links(Fsck *fsck, Error *err)
         _cleanup_free_ Digest *links = NULL;
         size_t n;
 
-        if (list_digests(store, "SELECT DISTINCT b.digest FROM image_blob b JOIN layer l ON l.diff_id = b.digest", &links, &n, err) < 0)
+        if (list_digests(store,
+                         "SELECT b.digest FROM image_blob b JOIN layer l ON l.diff_id = b.digest"
+                         " UNION SELECT b.digest FROM index_blob b JOIN layer l ON l.diff_id = b.digest",
+                         &links, &n, err) < 0)
                 return -1;
         for (size_t i = 0; i < n; i++) {
                 char link[STORE_NAME_SIZE], tar[STORE_NAME_SIZE], name[DIGEST_TEXT_SIZE];
@@ -345,6 +349,14 @@ static int check_all_rows(Fsck *fsck, Error *err)
                     fsck, "image",
                     "SELECT DISTINCT i.id_text FROM image i JOIN image_blob b ON b.image = i.id WHERE b.kind < 2 AND b.digest NOT IN (SELECT digest FROM blob)",
                     "DELETE FROM image WHERE id_text = ?1", NULL, "its manifest or its config is missing", err) < 0 ||
+            check_rows(fsck, "image",
+                       "SELECT DISTINCT x.digest_text FROM image_index x JOIN index_blob b ON b.idx = x.digest WHERE b.kind = 0 AND b.digest NOT IN (SELECT "
+                       "digest "
+                       "FROM blob)",
+                       "DELETE FROM image_index WHERE digest_text = ?1", NULL, "a document of the index is missing", err) < 0 ||
+            check_rows(fsck, "image",
+                       "SELECT DISTINCT x.digest_text FROM image_index x JOIN index_image m ON m.idx = x.digest WHERE m.image NOT IN (SELECT id FROM image)",
+                       "DELETE FROM image_index WHERE digest_text = ?1", NULL, "an image of the index is missing", err) < 0 ||
             check_rows(fsck, "row", "SELECT lower(hex(key)) FROM cache WHERE diff_id IS NOT NULL AND diff_id NOT IN (SELECT diff_id FROM layer)",
                        "DELETE FROM cache WHERE lower(hex(key)) = ?1", NULL, "a build cache record names a layer that is missing", err) < 0 ||
             check_rows(fsck, "row", "SELECT DISTINCT container FROM container_layer WHERE diff_id NOT IN (SELECT diff_id FROM layer)",

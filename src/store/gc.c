@@ -101,7 +101,7 @@ static int collect_rows(Gc *gc, Error *err)
                         "DELETE FROM layer WHERE diff_id = ?1", whole_layer_name, err) < 0)
                 return -1;
         if (delete_rows(gc,
-                        "SELECT digest FROM blob WHERE digest NOT IN (SELECT digest FROM image_blob)"
+                        "SELECT digest FROM blob WHERE (digest NOT IN (SELECT digest FROM image_blob) AND digest NOT IN (SELECT digest FROM index_blob))"
                         " OR (?1 AND diff_id IN (SELECT diff_id FROM layer))",
                         "DELETE FROM blob WHERE digest = ?1", blob_name, err) < 0)
                 return -1;

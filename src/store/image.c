@@ -60,6 +60,16 @@ static int load_list(Store *store, const char *sql, const Digest *id, StrList *l
         return r;
 }
 
+static int load_is_part(Store *store, Image *image, Error *err)
+{
+        int64_t one;
+        int r = db_query_int(store->db, "SELECT 1 FROM index_image m JOIN image_index x ON x.digest = m.idx WHERE m.image = ?1 AND x.image <> ?1 LIMIT 1",
+                             DB_ARGS(DB_DIGEST(&image->id)), &one, err);
+
+        image->is_part = r > 0;
+        return r;
+}
+
 /* From a row of IMAGE_COLUMNS. */
 static int load_image(Store *store, DbStmt *stmt, Image **ret, Error *err)
 {
@@ -75,6 +85,8 @@ static int load_image(Store *store, DbStmt *stmt, Image **ret, Error *err)
         if (load_layers(store, image, err) < 0 ||
             load_list(store, "SELECT name FROM name WHERE image = ?1 ORDER BY name", &image->id, &image->names, err) < 0 ||
             load_list(store, "SELECT name FROM repo_digest WHERE image = ?1 ORDER BY name", &image->id, &image->repo_digests, err) < 0)
+                return -1;
+        if (!image->names.n_items && load_is_part(store, image, err) < 0)
                 return -1;
         *ret = TAKE_PTR(image);
         return 0;
@@ -118,6 +130,10 @@ static int find_by_digest(Store *store, const Reference *reference, Image **ret,
         r = find_by(store, "SELECT " IMAGE_COLUMNS " FROM image WHERE id = (SELECT image FROM repo_digest WHERE name = ?1)", DB_ARGS(DB_TEXT(full)), ret, err);
         if (r != 0)
                 return r;
+        r = find_by(store, "SELECT " IMAGE_COLUMNS " FROM image WHERE id = (SELECT image FROM image_index WHERE digest = ?1)",
+                    DB_ARGS(DB_DIGEST(&reference->digest)), ret, err);
+        if (r != 0)
+                return r;
         /* All tags of the repository: names from "repository:" up to "repository;", the next character. */
         from = xasprintf("%s:", name);
         to = xasprintf("%s;", name);
@@ -138,6 +154,14 @@ static int find_by_name(Store *store, const char *typed, Image **ret, Error *err
         return find_by(store, "SELECT " IMAGE_COLUMNS " FROM image WHERE id = (SELECT image FROM name WHERE name = ?1)", DB_ARGS(DB_TEXT(full)), ret, err);
 }
 
+/* The id of an image for several platforms, as a build tells it, is the digest of its index. */
+static int find_index_prefix(Store *store, const char *digits, const char *after, Image **ret, Error *err)
+{
+        return find_by(store,
+                       "SELECT " IMAGE_COLUMNS " FROM image WHERE id = (SELECT image FROM image_index WHERE digest_text >= ?1 AND digest_text < ?2 LIMIT 1)",
+                       DB_ARGS(DB_TEXT(digits), DB_TEXT(after)), ret, err);
+}
+
 static int find_by_id_prefix(Store *store, const char *typed, const char *digits, Image **ret, Error *err)
 {
         _cleanup_db_stmt_ DbStmt *stmt = NULL;
@@ -149,7 +173,7 @@ static int find_by_id_prefix(Store *store, const char *typed, const char *digits
                 return -1;
         r = db_step(stmt, err);
         if (r <= 0)
-                return r;
+                return r < 0 ? -1 : find_index_prefix(store, digits, after, ret, err);
         id = db_column_digest(stmt, 0);
         r = db_step(stmt, err);
         if (r < 0)
@@ -231,7 +255,9 @@ int image_untag(Store *store, const char *name, Error *err)
                 return -1;
         if (db_changes(store->db) == 0)
                 return error_set(err, ERROR_NOT_FOUND, "No such image: %s", name);
-        return db_commit(&tx, err) < 0 ? -1 : layout_update(store, err);
+        if (indexes_settle(store->db, err) < 0 || db_commit(&tx, err) < 0)
+                return -1;
+        return layout_update(store, err);
 }
 
 int image_add_repo_digest(Store *store, const char *repository_digest, const Digest *id, Error *err)
@@ -239,11 +265,69 @@ int image_add_repo_digest(Store *store, const char *repository_digest, const Dig
         return db_exec(store->db, "INSERT OR REPLACE INTO repo_digest (name, image) VALUES (?1, ?2)", DB_ARGS(DB_TEXT(repository_digest), DB_DIGEST(id)), err);
 }
 
+/* In the index of another image: CONFLICT, or with `force` that index goes; its names stay with its own image. */
+static int leave_indexes(Store *store, const Digest *id, bool force, Error *err)
+{
+        _cleanup_free_ char *other = NULL;
+        char brief[13];
+        int r = db_query_text(
+                store->db,
+                "SELECT substr(x.digest_text, 1, 12) FROM index_image m JOIN image_index x ON x.digest = m.idx WHERE m.image = ?1 AND x.image <> ?1 LIMIT 1",
+                DB_ARGS(DB_DIGEST(id)), &other, err);
+
+        if (r <= 0)
+                return r;
+        if (!force)
+                return error_set(err, ERROR_CONFLICT, "image '%s' is one platform of the image with the index '%s'; remove that, or use force",
+                                 digest_short(id, brief), other);
+        return db_exec(store->db, "DELETE FROM image_index WHERE digest IN (SELECT idx FROM index_image WHERE image = ?1)", DB_ARGS(DB_DIGEST(id)), err);
+}
+
+/* Images that were in an index of this one and that nobody names otherwise. To be asked before the row goes. */
+static int list_parts(Store *store, const Digest *id, Digest **ret, size_t *ret_n, Error *err)
+{
+        _cleanup_db_stmt_ DbStmt *stmt = NULL;
+        size_t capacity = 0;
+        int r;
+
+        if (db_query(store->db,
+                     "SELECT DISTINCT m.image FROM index_image m JOIN image_index x ON x.digest = m.idx WHERE x.image = ?1 AND m.image <> ?1"
+                     " AND m.image NOT IN (SELECT image FROM name) AND m.image NOT IN (SELECT image FROM repo_digest)"
+                     " AND m.image NOT IN (SELECT image FROM container WHERE image IS NOT NULL)"
+                     " AND m.image NOT IN (SELECT o.image FROM index_image o JOIN image_index y ON y.digest = o.idx WHERE y.image <> ?1)",
+                     DB_ARGS(DB_DIGEST(id)), &stmt, err) < 0)
+                return -1;
+        while ((r = db_step(stmt, err)) > 0) {
+                GROW(*ret, capacity, *ret_n + 1);
+                (*ret)[(*ret_n)++] = db_column_digest(stmt, 0);
+        }
+        return r;
+}
+
+static int delete_rows(Store *store, const Digest *id, Error *err)
+{
+        _cleanup_free_ Digest *parts = NULL;
+        char text[DIGEST_TEXT_SIZE];
+        size_t n_parts = 0;
+
+        if (list_parts(store, id, &parts, &n_parts, err) < 0)
+                return -1;
+        /* Layers, blobs, names and indexes of the record go with it (ON DELETE CASCADE). */
+        if (db_exec(store->db, "DELETE FROM image WHERE id = ?1", DB_ARGS(DB_DIGEST(id)), err) < 0)
+                return -1;
+        if (db_changes(store->db) == 0)
+                return error_set(err, ERROR_NOT_FOUND, "no such image: %s", digest_format(id, text));
+        for (size_t i = 0; i < n_parts; i++)
+                if (db_exec(store->db, "DELETE FROM image WHERE id = ?1", DB_ARGS(DB_DIGEST(&parts[i])), err) < 0)
+                        return -1;
+        return 0;
+}
+
 int image_remove(Store *store, const Digest *id, bool force, Error *err)
 {
         _cleanup_db_tx_ DbTx tx = DB_TX_INIT;
         _cleanup_free_ char *container = NULL;
-        char text[DIGEST_TEXT_SIZE], brief[13];
+        char brief[13];
         int r;
 
         if (db_begin(store->db, DB_DURABLE, &tx, err) < 0)
@@ -254,12 +338,9 @@ int image_remove(Store *store, const Digest *id, bool force, Error *err)
         if (r > 0)
                 return error_set(err, ERROR_CONFLICT, "image '%s' is used by the container '%s'; remove the container first, or use force",
                                  digest_short(id, brief), container);
-        /* Layers, blobs and names of the record go with it (ON DELETE CASCADE). */
-        if (db_exec(store->db, "DELETE FROM image WHERE id = ?1", DB_ARGS(DB_DIGEST(id)), err) < 0)
+        if (leave_indexes(store, id, force, err) < 0 || delete_rows(store, id, err) < 0 || db_commit(&tx, err) < 0)
                 return -1;
-        if (db_changes(store->db) == 0)
-                return error_set(err, ERROR_NOT_FOUND, "No such image: %s", digest_format(id, text));
-        return db_commit(&tx, err) < 0 ? -1 : layout_update(store, err);
+        return layout_update(store, err);
 }
 
 int image_config(Store *store, const Image *image, Buf *buf, Error *err)

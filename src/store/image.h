@@ -18,6 +18,7 @@ typedef struct Image {
         size_t n_diff_ids;
         uint64_t size;        /* sum of content_size of its layers: docker's SIZE */
         StrList names;        /* normalised "docker.io/library/x:tag", sorted; empty for a dangling image */
+        bool is_part;         /* it has no name of its own and is in the index of another image (image_index.h) */
         StrList repo_digests; /* "docker.io/library/x@sha256:…" that it was pulled by */
 } Image;
 
@@ -50,7 +51,10 @@ int image_get(Store *store, const Digest *id, Image **ret, Error *err);
 int image_list(Store *store, Image ***ret, size_t *ret_n, Error *err);
 void image_list_free(Image **images, size_t n);
 
-/* Removes the record (names too). Its blobs and layers go at the next store_gc(). CONFLICT when a container uses it and not `force`. */
+/*
+ * Removes the record (names too), with indexes of which it is the own image and images that only those name. Its blobs and layers go at the next store_gc().
+ * CONFLICT when a container uses it or it is in the index of another image, and not `force`.
+ */
 int image_remove(Store *store, const Digest *id, bool force, Error *err);
 
 /* The raw config JSON, verified. Appends to `buf`. */

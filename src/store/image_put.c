@@ -134,7 +134,7 @@ static int insert_parts(ImagePut *put, Db *db, const Digest *id, Error *err)
 static int insert_name(Db *db, const char *name, const Digest *id, Timestamp now, Error *err)
 {
         int64_t one;
-        int r = db_query_int(db, "SELECT 1 FROM name WHERE name = ?1 AND image = ?2", DB_ARGS(DB_TEXT(name), DB_DIGEST(id)), &one, err);
+        int r = db_query_int(db, "SELECT 1 FROM name WHERE name = ?1 AND image = ?2 AND idx IS NULL", DB_ARGS(DB_TEXT(name), DB_DIGEST(id)), &one, err);
 
         if (r != 0)
                 return r < 0 ? -1 : 0;
@@ -168,7 +168,7 @@ static int insert_image(void *user, Db *db, Error *err)
         for (size_t i = 0; i < put->n_names; i++)
                 if (insert_name(db, put->names[i], id, now, err) < 0)
                         return -1;
-        return 0;
+        return put->n_names ? indexes_settle(db, err) : 0;
 }
 
 /* The image of a manifest that is recorded already, and whether it has all these names. 1, 0 or -1. */
@@ -187,7 +187,8 @@ static int find_known(Store *store, const Digest *manifest, const char *const *n
         for (size_t i = 0; i < n_names && *ret_named; i++) {
                 int64_t one;
 
-                r = db_query_int(store->db, "SELECT 1 FROM name WHERE name = ?1 AND image = ?2", DB_ARGS(DB_TEXT(names[i]), DB_DIGEST(ret_id)), &one, err);
+                r = db_query_int(store->db, "SELECT 1 FROM name WHERE name = ?1 AND image = ?2 AND idx IS NULL", DB_ARGS(DB_TEXT(names[i]), DB_DIGEST(ret_id)),
+                                 &one, err);
                 if (r < 0)
                         return -1;
                 *ret_named = r > 0;
@@ -247,7 +248,7 @@ int image_tag(Store *store, const char *name, const Digest *id, Error *err)
         if (r == 0)
                 return error_set(err, ERROR_NOT_FOUND, "No such image: %s", digest_format(id, text));
         r = insert_name(store->db, name, id, clock_now(), err);
-        if (r < 0 || db_commit(&tx, err) < 0)
+        if (r < 0 || indexes_settle(store->db, err) < 0 || db_commit(&tx, err) < 0)
                 return -1;
         return r > 0 ? layout_update(store, err) : 0;
 }

@@ -184,6 +184,9 @@ int layout_update(Store *store, Error *err);
 /* The text that index.json should have. */
 int layout_text(Store *store, Buf *out, Error *err);
 
+/* Deletes the rows of indexes that nothing leads to any more. In a transaction that changed names. */
+int indexes_settle(Db *db, Error *err);
+
 /* --- small things --- */
 
 /* True when this process is root of a user namespace only, so that trusted.* attributes and devices are not for it. */

@@ -38,7 +38,9 @@ int layout_text(Store *store, Buf *out, Error *err)
         int r;
 
         index_init(&index, false);
-        if (db_query(store->db, "SELECT i.manifest_type, i.manifest, i.manifest_size, n.name FROM name n JOIN image i ON i.id = n.image ORDER BY n.name",
+        if (db_query(store->db,
+                     "SELECT coalesce(x.media_type, i.manifest_type), coalesce(x.digest, i.manifest), coalesce(x.size, i.manifest_size), n.name"
+                     " FROM name n JOIN image i ON i.id = n.image LEFT JOIN image_index x ON x.digest = n.idx ORDER BY n.name",
                      DB_NO_ARGS, &stmt, err) < 0)
                 return -1;
         while ((r = db_step(stmt, err)) > 0)

@@ -132,7 +132,8 @@ int blob_is_recorded(Store *store, const Digest *digest, Error *err)
 
         return db_query_int(store->db,
                             "SELECT 1 FROM blob WHERE digest = ?1 UNION ALL"
-                            " SELECT 1 FROM image_blob b JOIN layer l ON l.diff_id = b.digest WHERE b.digest = ?1 LIMIT 1",
+                            " SELECT 1 FROM image_blob b JOIN layer l ON l.diff_id = b.digest WHERE b.digest = ?1 UNION ALL"
+                            " SELECT 1 FROM index_blob b JOIN layer l ON l.diff_id = b.digest WHERE b.digest = ?1 LIMIT 1",
                             DB_ARGS(DB_DIGEST(digest)), &one, err);
 }
 

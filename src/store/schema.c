@@ -115,7 +115,38 @@ static const char version_2[] = "ALTER TABLE container ADD COLUMN transient INTE
 static const char version_3[] = "ALTER TABLE cache ADD COLUMN parents BLOB;"
                                 "CREATE INDEX cache_source_key ON cache(source_key) WHERE source_key IS NOT NULL;";
 
-static const char *const scripts[] = { version_1, version_2, version_3 };
+/* Images for several platforms, and with attestations (image_index.h). */
+static const char version_4[] = "CREATE TABLE image_index ("
+                                "  digest BLOB PRIMARY KEY,"
+                                "  digest_text TEXT NOT NULL UNIQUE," /* hexadecimal digits, for prefixes */
+                                "  size INTEGER NOT NULL,"
+                                "  media_type TEXT NOT NULL,"
+                                "  image BLOB NOT NULL REFERENCES image(id) ON DELETE CASCADE," /* what its names mean without a platform */
+                                "  created INTEGER NOT NULL"
+                                ") WITHOUT ROWID;"
+                                "CREATE INDEX image_index_image ON image_index(image);"
+
+                                "CREATE TABLE index_image ("
+                                "  idx BLOB NOT NULL REFERENCES image_index(digest) ON DELETE CASCADE,"
+                                "  position INTEGER NOT NULL,"
+                                "  image BLOB NOT NULL,"
+                                "  manifest BLOB NOT NULL,"
+                                "  PRIMARY KEY (idx, position)"
+                                ") WITHOUT ROWID;"
+                                "CREATE INDEX index_image_image ON index_image(image);"
+
+                                /* What an index needs in blobs/: kind 0 documents, 1 layers as they travel, which can be done without. */
+                                "CREATE TABLE index_blob ("
+                                "  idx BLOB NOT NULL REFERENCES image_index(digest) ON DELETE CASCADE,"
+                                "  digest BLOB NOT NULL,"
+                                "  kind INTEGER NOT NULL,"
+                                "  PRIMARY KEY (idx, digest)"
+                                ") WITHOUT ROWID;"
+                                "CREATE INDEX index_blob_digest ON index_blob(digest);"
+
+                                "ALTER TABLE name ADD COLUMN idx BLOB;"; /* the index that the name points to; null: the image alone */
+
+static const char *const scripts[] = { version_1, version_2, version_3, version_4 };
 
 const DbSchema store_schema = {
         .application_id = 0x4d494341 /* "MICA" */, .what = "store", .scripts = scripts, .n_scripts = sizeof(scripts) / sizeof(scripts[0])
