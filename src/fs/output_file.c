@@ -12,13 +12,15 @@
 #include "base/str.h"
 #include "base/sys.h"
 
-/* A file without a name in the directory of `path`, or -1. */
-static int open_unnamed(const char *path)
+/* Sets `name` and opens the directory. */
+static int open_directory(OutputFile *file, Error *err)
 {
-        const char *slash = strrchr(path, '/');
-        _cleanup_free_ char *directory = slash ? xstrndup(path, (size_t)(slash - path) + 1) : xstrdup(".");
+        const char *slash = strrchr(file->path, '/');
+        _cleanup_free_ char *directory = slash ? xstrndup(file->path, (size_t)(slash - file->path) + 1) : xstrdup(".");
 
-        return sys_openat(AT_FDCWD, directory, O_TMPFILE | O_WRONLY, 0600);
+        file->name = slash ? slash + 1 : file->path;
+        file->dir_fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        return file->dir_fd < 0 ? error_errno(err, errno, "cannot write '%s'", file->path) : 0;
 }
 
 int output_file_open(OutputFile *file, const char *path, mode_t mode, Error *err)
@@ -26,7 +28,7 @@ int output_file_open(OutputFile *file, const char *path, mode_t mode, Error *err
         bool replaces = true;
         struct stat st;
 
-        *file = (OutputFile){ .fd = -1, .mode = mode };
+        *file = (OutputFile){ .fd = -1, .dir_fd = -1, .mode = mode };
         if (stat(path, &st) == 0) {
                 if (S_ISDIR(st.st_mode))
                         return error_set(err, ERROR_INVALID, "invalid output path: '%s' is a directory", path);
@@ -37,11 +39,13 @@ int output_file_open(OutputFile *file, const char *path, mode_t mode, Error *err
                 file->fd = sys_openat(AT_FDCWD, path, O_WRONLY, 0);
                 return file->fd < 0 ? error_errno(err, errno, "cannot write '%s'", path) : 0;
         }
-        file->temporary = xasprintf("%s.%ld.tmp", path, (long)getpid());
-        file->fd = open_unnamed(path);
+        if (open_directory(file, err) < 0)
+                return -1;
+        file->temporary = xasprintf("%s.%ld.tmp", file->name, (long)getpid());
+        file->fd = sys_openat(file->dir_fd, ".", O_TMPFILE | O_WRONLY, 0600);
         file->unnamed = file->fd >= 0;
         if (file->fd < 0)
-                file->fd = sys_openat(AT_FDCWD, file->temporary, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+                file->fd = sys_openat(file->dir_fd, file->temporary, O_WRONLY | O_CREAT | O_TRUNC, 0600);
         return file->fd < 0 ? error_errno(err, errno, "cannot write '%s'", path) : 0;
 }
 
@@ -58,12 +62,12 @@ int output_file_finish(OutputFile *file, Error *err)
                 return error_errno(err, errno, "cannot write '%s'", file->path);
         if (file->unnamed) {
                 /* A name that a dead process of our number left. */
-                (void)sys_unlinkat(AT_FDCWD, file->temporary, 0);
-                if (sys_linkat(AT_FDCWD, fd_proc_path(file->fd, proc), AT_FDCWD, file->temporary, AT_SYMLINK_FOLLOW) < 0)
+                (void)sys_unlinkat(file->dir_fd, file->temporary, 0);
+                if (sys_linkat(AT_FDCWD, fd_proc_path(file->fd, proc), file->dir_fd, file->temporary, AT_SYMLINK_FOLLOW) < 0)
                         return error_errno(err, errno, "cannot write '%s'", file->path);
                 file->unnamed = false;
         }
-        if (sys_renameat(AT_FDCWD, file->temporary, AT_FDCWD, file->path) < 0)
+        if (sys_renameat(file->dir_fd, file->temporary, file->dir_fd, file->name) < 0)
                 return error_errno(err, errno, "cannot write '%s'", file->path);
         free(TAKE_PTR(file->temporary));
         return 0;
@@ -71,13 +75,15 @@ int output_file_finish(OutputFile *file, Error *err)
 
 void output_file_done(OutputFile *file)
 {
-        if (file->temporary && !file->unnamed)
-                unlink(file->temporary);
+        if (file->temporary && !file->unnamed && file->dir_fd >= 0)
+                unlinkat(file->dir_fd, file->temporary, 0);
         if (file->fd >= 0)
                 close(file->fd);
+        if (file->dir_fd >= 0)
+                close(file->dir_fd);
         free(file->temporary);
         free(file->path);
-        *file = (OutputFile){ .fd = -1 };
+        *file = (OutputFile){ .fd = -1, .dir_fd = -1 };
 }
 
 static int write_fd(void *user, const void *data, size_t size, Error *err)

@@ -13,11 +13,12 @@
 #include "base/sink.h"
 
 typedef struct OutputFile {
-        int fd;
-        char *path;
-        char *temporary; /* the name that it has meanwhile */
-        mode_t mode;     /* what it gets when it is complete, less the umask */
-        bool unnamed;    /* it has no name meanwhile */
+        int fd, dir_fd;   /* the directory that it appears in: what enters another mount namespace meanwhile still finds it */
+        char *path;       /* as given, for messages */
+        const char *name; /* in the directory; points into path */
+        char *temporary;  /* the name that it has meanwhile */
+        mode_t mode;      /* what it gets when it is complete, less the umask */
+        bool unnamed;     /* it has no name meanwhile */
 } OutputFile;
 
 int output_file_open(OutputFile *file, const char *path, mode_t mode, Error *err);

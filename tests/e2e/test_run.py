@@ -184,6 +184,9 @@ def test_commit_and_export(mica, busybox):
     assert len(mica.image("committed:1")["RootFS"]["Layers"]) == 2
     names = subprocess.run(["tar", "t"], input=mica("export", "done").raw_out, stdout=subprocess.PIPE, check=True).stdout.decode().split()
     assert "new" in names and "etc/passwd" in names
+    mica("export", "-o", "exported.tar", "done")
+    assert (mica.home / "exported.tar").read_bytes() == mica("export", "done").raw_out
+    assert [path.name for path in mica.home.glob("exported*")] == ["exported.tar"]
 
 
 @pytest.mark.both_runtimes
