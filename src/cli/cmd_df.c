@@ -6,14 +6,14 @@
 
 #include "base/mem.h"
 #include "cli/command_list.h"
-#include "cli/container_rows.h"
 #include "cli/context.h"
+#include "cli/df_verbose.h"
 #include "cli/format/table.h"
+#include "container/container.h"
 #include "engine/build_cache.h"
 #include "engine/df.h"
 #include "engine/images.h"
 #include "engine/volumes.h"
-#include "oci/reference.h"
 
 /* --- df --- */
 
@@ -66,157 +66,6 @@ static int print_summary(Cli *cli, const DfFlags *flags, const DfReport *report,
         return list_print(list, cli->out, err);
 }
 
-static const ListColumn df_image_columns[] = {
-        { "Containers", "CONTAINERS" },
-        { "CreatedSince", "CREATED" },
-        { "ID", "IMAGE ID" },
-        { "Repository", "REPOSITORY" },
-        { "SharedSize", "SHARED SIZE" },
-        { "Size", "SIZE" },
-        { "Tag", "TAG" },
-        { "UniqueSize", "UNIQUE SIZE" },
-        { NULL, NULL },
-};
-
-static int add_image_usage(List *list, const Image *image, const ImageUsage *usage, Error *err)
-{
-        JsonValue *row = json_value_new_object();
-        _cleanup_reference_ Reference name = { 0 };
-        _cleanup_free_ char *size = cli_size(usage->size), *shared = str_from_size_exact(usage->shared), *unique = str_from_size_exact(usage->unique),
-                            *since = cli_ago(image->created), *repository = NULL;
-        char id[DIGEST_TEXT_SIZE];
-
-        if (image->names.n_items && reference_parse(image->names.items[0], &name, err) < 0) {
-                json_value_unref(row);
-                return -1;
-        }
-        repository = image->names.n_items ? reference_familiar_name(&name) : xstrdup("<none>");
-        json_value_set_string(row, "Repository", repository);
-        json_value_set_string(row, "Tag", name.tag ? name.tag : "<none>");
-        json_value_set_string(row, "ID", cli_id(&image->id, false, id));
-        json_value_set_string(row, "CreatedSince", since);
-        json_value_set_string(row, "Size", size);
-        json_value_set_string(row, "SharedSize", shared);
-        json_value_set_string(row, "UniqueSize", unique);
-        set_number(row, "Containers", usage->n_containers);
-        return list_add(list, row, NULL, err);
-}
-
-static int print_images(Cli *cli, Store *store, const DfReport *report, Error *err)
-{
-        _cleanup_(list_freep) List *list = NULL;
-        Image **images;
-        size_t n;
-        int r;
-
-        fputs("Images space usage:\n\n", cli->out);
-        if (list_new(NULL, "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}\t{{.SharedSize}}\t{{.UniqueSize}}\t{{.Containers}}", NULL,
-                     df_image_columns, &list, err) < 0 ||
-            image_list(store, &images, &n, err) < 0)
-                return -1;
-        r = 0;
-        for (size_t i = 0; i < n && r >= 0; i++)
-                for (size_t k = 0; k < report->usage.n_images; k++)
-                        if (digest_equal(&report->usage.images[k].id, &images[i]->id))
-                                r = add_image_usage(list, images[i], &report->usage.images[k], err);
-        image_list_free(images, n);
-        return r < 0 ? -1 : list_print(list, cli->out, err);
-}
-
-static int add_container_usage(void *user, const ContainerInfo *info, Error *err)
-{
-        return container_row_add(user, info, false, err);
-}
-
-static int print_containers(Cli *cli, Store *store, Error *err)
-{
-        _cleanup_(list_freep) List *list = NULL;
-        ListOptions options = { .all = true, .size = true };
-
-        fputs("\nContainers space usage:\n\n", cli->out);
-        if (list_new(NULL, "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}", NULL, container_columns,
-                     &list, err) < 0 ||
-            container_list(store, &options, add_container_usage, list, err) < 0)
-                return -1;
-        return list_print(list, cli->out, err);
-}
-
-static const ListColumn df_volume_columns[] = { { "Links", "LINKS" }, { "Name", "VOLUME NAME" }, { "Size", "SIZE" }, { NULL, NULL } };
-
-static int add_volume_usage(void *user, const VolumeInfo *volume, Error *err)
-{
-        JsonValue *row = json_value_new_object();
-        _cleanup_free_ char *size = cli_size(engine_tree_size(volume->path));
-
-        json_value_set_string(row, "Name", volume->name);
-        json_value_set_string(row, "Links", volume->used ? "1" : "0");
-        json_value_set_string(row, "Size", size);
-        return list_add(user, row, NULL, err);
-}
-
-static int print_volumes(Cli *cli, Store *store, Error *err)
-{
-        _cleanup_(list_freep) List *list = NULL;
-        StrList none = { 0 };
-
-        fputs("\nLocal Volumes space usage:\n\n", cli->out);
-        if (list_new(NULL, "{{.Name}}\t{{.Links}}\t{{.Size}}", NULL, df_volume_columns, &list, err) < 0 ||
-            engine_volumes(store, &none, add_volume_usage, list, err) < 0)
-                return -1;
-        return list_print(list, cli->out, err);
-}
-
-/* --- build cache --- */
-
-static const ListColumn cache_columns[] = {
-        { "CacheType", "CACHE TYPE" },
-        { "CreatedSince", "CREATED" },
-        { "Description", "DESCRIPTION" },
-        { "ID", "CACHE ID" },
-        { "InUse", "IN USE" },
-        { "LastUsedSince", "LAST USED" },
-        { "Shared", "SHARED" },
-        { "Size", "SIZE" },
-        { "UsageCount", "USAGE" },
-        { NULL, NULL },
-};
-
-static int add_cache_row(List *list, const CacheItem *item, Error *err)
-{
-        JsonValue *row = json_value_new_object();
-        _cleanup_free_ char *size = cli_size(item->size), *since = cli_ago(item->created), *used = cli_ago(item->last_used);
-        char id[DIGEST_TEXT_SIZE];
-
-        json_value_set_string(row, "ID", digest_short(&item->key, id));
-        json_value_set_string(row, "CacheType", item->kind);
-        json_value_set_string(row, "Size", size);
-        json_value_set_string(row, "CreatedSince", since);
-        json_value_set_string(row, "LastUsedSince", used);
-        set_number(row, "UsageCount", item->n_used);
-        json_value_set_string(row, "Shared", item->shared ? "true" : "false");
-        json_value_set_string(row, "InUse", item->in_use ? "true" : "false");
-        json_value_set_string(row, "Description", item->description);
-        return list_add(list, row, NULL, err);
-}
-
-static int print_cache(Cli *cli, Store *store, const DfReport *report, Error *err)
-{
-        _cleanup_(list_freep) List *list = NULL;
-        _cleanup_free_ char *size = str_from_size_exact(report->cache.size);
-        _cleanup_(cache_items_done) CacheItems items = { 0 };
-
-        fprintf(cli->out, "\nBuild cache usage: %s\n\n", size);
-        if (list_new(NULL, "{{.ID}}\t{{.CacheType}}\t{{.Size}}\t{{.CreatedSince}}\t{{.LastUsedSince}}\t{{.UsageCount}}\t{{.Shared}}", NULL, cache_columns,
-                     &list, err) < 0)
-                return -1;
-        if (cache_items_read(store, false, &items, err) < 0)
-                return -1;
-        for (size_t i = 0; i < items.n_items; i++)
-                if (add_cache_row(list, &items.items[i], err) < 0)
-                        return -1;
-        return list_print(list, cli->out, err);
-}
-
 static int run_df(Cli *cli, const void *data, const StrList *args, Error *err)
 {
         const DfFlags *flags = data;
@@ -225,13 +74,7 @@ static int run_df(Cli *cli, const void *data, const StrList *args, Error *err)
 
         if (cli_store(cli, &store, err) < 0 || engine_df(store, &report, err) < 0)
                 return -1;
-        if (!flags->verbose)
-                return print_summary(cli, flags, &report, err);
-        if (print_images(cli, store, &report, err) < 0)
-                return -1;
-        if (print_containers(cli, store, err) < 0)
-                return -1;
-        return print_volumes(cli, store, err) < 0 ? -1 : print_cache(cli, store, &report, err);
+        return flags->verbose ? df_print_verbose(cli, store, flags->format, &report, err) : print_summary(cli, flags, &report, err);
 }
 
 const Command command_system_df = {

@@ -98,6 +98,14 @@ def test_skopeo_reads_it(mica, busybox, tmp_path, fmt):
     skopeo("copy", f"{fmt}:{tmp_path}/a.tar", f"oci:{tmp_path}/layout:x")
 
 
+@pytest.mark.parametrize("fmt,names", [("docker-archive", ["busybox:latest", "second:2"]), ("oci-archive", ["latest", "2"])])
+def test_skopeo_finds_each_of_several_images(mica, busybox, tmp_path, fmt, names):
+    mica("import", "-", "second:2", input=LAYER)
+    mica("save", "--format", fmt, "-o", tmp_path / "a.tar", "busybox", "second:2")
+    layers = [json.loads(skopeo("inspect", f"{fmt}:{tmp_path}/a.tar:{name}").stdout)["Layers"] for name in names]
+    assert len(layers[0]) == len(layers[1]) == 1 and layers[0] != layers[1]
+
+
 def test_umoci_unpacks_it(mica, busybox, tmp_path):
     require_tool("umoci")
     mica("save", "--format", "oci-archive", "-o", tmp_path / "a.tar", "busybox")

@@ -239,10 +239,15 @@ def test_two_images_share_their_base(mica, busybox_tar, context):
         mica("build", "-q", "-t", name, context({"Dockerfile": "FROM base\nCOPY file /\n", "file": os.urandom(size)}))
     lines = [re.split(r"  +", line) for line in mica("system", "df", "-v").lines[2:6]]
     assert lines[0] == ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "SHARED SIZE", "UNIQUE SIZE", "CONTAINERS"]
-    rows = {line[0]: dict(zip(lines[0], line)) for line in lines[1:]}
+    assert sorted(line[0] for line in lines[1:]) == ["base", "one", "two"]
+    whole = mica("system", "df", "-v", "--format", "json").json
+    assert list(whole) == ["Images", "Containers", "Volumes", "BuildCache"] and len(whole["BuildCache"]) == 2
+    rows = {row["Repository"]: row for row in whole["Images"]}
     base = mica("images", "--format", "{{.VirtualSize}}", "base").out.strip()
-    assert rows["base"]["SHARED SIZE"] == rows["one"]["SHARED SIZE"] == rows["two"]["SHARED SIZE"] == base
-    assert rows["base"]["UNIQUE SIZE"] == "0B" and rows["one"]["UNIQUE SIZE"] == "3MB" and rows["two"]["UNIQUE SIZE"] == "5MB"
+    assert rows["base"]["SharedSize"] == rows["one"]["SharedSize"] == rows["two"]["SharedSize"] == base
+    assert rows["base"]["UniqueSize"] == "0B" and rows["one"]["UniqueSize"] == "3MB" and rows["two"]["UniqueSize"] == "5MB"
+    template = "{{range .Images}}{{.Repository}} {{.UniqueSize}}{{println}}{{end}}"
+    assert sorted(mica("system", "df", "-v", "--format", template).out.split()) == sorted("base 0B one 3MB two 5MB".split())
     assert len(list((mica.root / "layers").iterdir())) == 3
     total = sum((path / "tar").stat().st_size for path in (mica.root / "layers").iterdir())
     assert total < os.stat("/bin/busybox").st_size + 8.3e6

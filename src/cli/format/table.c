@@ -103,7 +103,17 @@ struct List {
         Template *template;
         bool table, all;
         Buf rows;
+        JsonValue *collected; /* NULL: rows are text */
 };
+
+List *list_new_collecting(JsonValue *array)
+{
+        List *list = NEW(List);
+
+        list->collected = array;
+        list->all = true;
+        return list;
+}
 
 void list_free(List *list)
 {
@@ -169,6 +179,10 @@ int list_add(List *list, JsonValue *row, const JsonValue *labels, Error *err)
         _cleanup_json_ JsonValue *mine = row;
         TemplateData data = { .root = mine, .labels = labels, .row = true };
 
+        if (list->collected) {
+                json_value_append(list->collected, TAKE_PTR(mine));
+                return 0;
+        }
         if (template_execute(list->template, &data, &list->rows, err) < 0 || check_size(list, err) < 0)
                 return -1;
         buf_putc(&list->rows, '\n');

@@ -33,6 +33,8 @@ typedef struct List List;
  * columns: ends with { NULL }.
  */
 int list_new(const char *format, const char *fallback, const char *quiet_field, const ListColumn *columns, List **ret, Error *err);
+/* Rows are not printed: list_add() appends them to `array`, which must live as long. */
+List *list_new_collecting(JsonValue *array);
 void list_free(List *list);
 DEFINE_CLEANUP(List *, list_free)
 
