@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "build/cache_export.h"
 #include "build/cache_import.h"
+#include "build/debug_shell.h"
 #include "build/engine.h"
 #include "build/git.h"
 #include "build/git_add.h"
@@ -147,7 +148,8 @@ static void keep_finished(Build *build)
 
 static int run_all(Build *build, BuildResult *ret, Error *err)
 {
-        if (lease_new(build->store, "build", &build->lease, err) < 0 || build_load(build, err) < 0 || build_plan(build, err) < 0 || build_lint(build, err) < 0)
+        if (lease_new(build->store, "build", &build->lease, err) < 0 || build_load(build, err) < 0 || build_plan(build, err) < 0 ||
+            debug_shell_plan(build, err) < 0 || build_lint(build, err) < 0)
                 return -1;
         if (build_execute(build, err) < 0) {
                 keep_finished(build);

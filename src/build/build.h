@@ -95,6 +95,19 @@ typedef struct BuildNamedContext {
         char *value; /* a directory, "docker-image://reference", "oci-layout://path", "target:stage", "https://…", git URL */
 } BuildNamedContext;
 
+/*
+ * A shell where a step is to run or has failed. Whoever gets it calls run(), which blocks until the shell has ended; what the shell did leaves no trace.
+ * Meanwhile no event is delivered.
+ */
+typedef struct BuildShell {
+        const char *title;   /* of the step: "[2/5] RUN make" */
+        const char *failure; /* what went wrong, when the step has failed; NULL: it is about to run */
+        const char *program; /* "/bin/bash"; or a busybox of this machine that is lent to an image without a shell */
+        bool lent;
+        int (*run)(void *data, const RunIo *io, const char *term, Error *err); /* `term`: with a terminal, of this type (TERM); NULL: without. */
+        void *data;
+} BuildShell;
+
 typedef enum BuildNetwork { BUILD_NETWORK_DEFAULT, BUILD_NETWORK_NONE, BUILD_NETWORK_HOST } BuildNetwork;
 
 typedef struct BuildOptions {
@@ -138,6 +151,14 @@ typedef struct BuildOptions {
         const BuildOutput *outputs; /* none: an image in the store */
         size_t n_outputs;
         BuildAnnotations annotations; /* of every output that is an image */
+
+        /*
+         * Where to open a shell: "on-error", or a step: "[builder 2/5]" (or without brackets, or without the stage when the Dockerfile has one), a stage
+         * (before its first step), or a line of the Dockerfile (the step there, or the next one below). NULL: nowhere. `shell` is called from the thread of the
+         * step; a failure of it ends the build.
+         */
+        const char *debug_shell;
+        int (*shell)(void *user, const BuildShell *shell, Error *err);
 
         /* Called one at a time, with a lock held: it must not call back into the build. May be NULL. */
         void (*event)(void *user, const BuildEvent *event);

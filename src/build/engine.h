@@ -41,6 +41,7 @@ typedef struct SshAgent SshAgent;
 typedef struct Step {
         const Instruction *instruction;
         bool is_trigger;
+        bool debug; /* a shell is to be opened before it (debug_shell.c), and was not yet */
 } Step;
 
 typedef struct Layer {

@@ -115,6 +115,16 @@ static void end(Progress *progress, BuildVertex *vertex, bool cached, const char
         deliver(progress, vertex, &event);
 }
 
+void progress_hold(Progress *progress)
+{
+        pthread_mutex_lock(&progress->lock);
+}
+
+void progress_release(Progress *progress)
+{
+        pthread_mutex_unlock(&progress->lock);
+}
+
 void progress_set_inputs(Progress *progress, BuildVertex *vertex, const unsigned *inputs, size_t n_inputs)
 {
         Vertex *full = (Vertex *)vertex;

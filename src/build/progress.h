@@ -28,6 +28,10 @@ BuildVertex *progress_vertex(Progress *progress, const VertexInfo *info);
 /* Replaces what the vertex needs; ids of announced vertices, copied. Before its first event. */
 void progress_set_inputs(Progress *progress, BuildVertex *vertex, const unsigned *inputs, size_t n_inputs);
 
+/* Between the two calls no event is delivered; other threads wait. Not from within an event. */
+void progress_hold(Progress *progress);
+void progress_release(Progress *progress);
+
 void progress_start(Progress *progress, BuildVertex *vertex);
 void progress_done(Progress *progress, BuildVertex *vertex);
 void progress_cached(Progress *progress, BuildVertex *vertex);

@@ -335,6 +335,7 @@ static int make_file_writable(Build *build, char **path, Error *err)
 typedef struct Prepare {
         BuildStage *stage;
         Work *work;
+        bool throwaway;
         RunSpec *spec;
         Stubs *stubs;
         RunHeld *held;
@@ -455,6 +456,8 @@ static int prepare_cache(Prepare *p, const DfMount *mount, Error *err)
         hold_fd(p->held, fd);
         if (seed_cache(p, mount, path, err) < 0 || stubs_add(p->stubs, target, true, err) < 0)
                 return -1;
+        if (p->throwaway && !mount->read_only && make_writable(p->stage->build, p->held, &path, err) < 0)
+                return -1;
         run_spec_add_bind(p->spec, path, target, mount->read_only);
         return 0;
 }
@@ -560,10 +563,10 @@ static int prepare_one(Prepare *p, const DfMount *mount, size_t number, Error *e
         return error_set(err, ERROR_INTERNAL, "unknown kind of mount");
 }
 
-int run_mounts_prepare(BuildStage *stage, Work *work, RunSpec *spec, Stubs *stubs, RunHeld **ret, Error *err)
+int run_mounts_prepare(BuildStage *stage, Work *work, bool throwaway, RunSpec *spec, Stubs *stubs, RunHeld **ret, Error *err)
 {
         _cleanup_(run_held_freep) RunHeld *held = NEW(RunHeld);
-        Prepare p = { .stage = stage, .work = work, .spec = spec, .stubs = stubs, .held = held };
+        Prepare p = { .stage = stage, .work = work, .throwaway = throwaway, .spec = spec, .stubs = stubs, .held = held };
         const RunInstruction *run = &work->instruction->run;
 
         for (size_t i = 0; i < run->n_mounts; i++) {

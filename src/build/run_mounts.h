@@ -14,9 +14,9 @@ int run_mounts_hash(BuildStage *stage, Work *work, Hash *hash, Error *err);
 
 /*
  * Prepares all mounts: adds them to the spec, their variables to its environment, their mount points to `stubs`. NOT_FOUND for a required secret that is not
- * given.
+ * given. `throwaway`: what is written to cache mounts does not stay either.
  */
-int run_mounts_prepare(BuildStage *stage, Work *work, RunSpec *spec, Stubs *stubs, RunHeld **ret, Error *err);
+int run_mounts_prepare(BuildStage *stage, Work *work, bool throwaway, RunSpec *spec, Stubs *stubs, RunHeld **ret, Error *err);
 void run_held_free(RunHeld *held);
 DEFINE_CLEANUP(RunHeld *, run_held_free)
 

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "build/cache_import.h"
+#include "build/debug_shell.h"
 #include "build/edges.h"
 #include "build/engine.h"
 #include "build/schedule.h"
@@ -399,6 +400,8 @@ static int work_advance(BuildStage *stage, Work *work, bool probe, BuildStage **
 
         if (found)
                 return found < 0 ? -1 : ADVANCE_BLOCKED;
+        if (stage->steps[stage->next].debug && debug_shell_before(stage, work, err) < 0)
+                return -1;
         if (work_key(stage, work, probe, err) < 0)
                 return -1;
         found = look_up(stage, work, &work->fast_key, &layer, &fresh, err);
@@ -461,6 +464,10 @@ static int step_advance(BuildStage *stage, bool probe, BuildStage **ret_blocker,
         int result = work ? 1 : makes_layer(stage, step, err);
 
         if (result < 0)
+                return -1;
+        if (step->debug && probe)
+                return ADVANCE_NEEDS_WORK;
+        if (result == 0 && step->debug && debug_shell_before(stage, NULL, err) < 0)
                 return -1;
         if (result == 0)
                 return config_step(stage, step, err) < 0 ? -1 : ADVANCE_DONE;

@@ -10,8 +10,9 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/sys.h"
+#include "build/debug_shell.h"
 #include "build/host_ca.h"
-#include "build/run_mounts.h"
+#include "build/run_root.h"
 #include "fs/path.h"
 
 #define HOSTNAME "buildkitsandbox"
@@ -111,17 +112,7 @@ int run_step_key(BuildStage *stage, Work *work, bool probe, Error *err)
 
 /* --- the container --- */
 
-typedef struct Running {
-        BuildStage *stage;
-        Work *work;
-        char *upper, *overlay_work, *root;
-        Rootfs *rootfs;
-        int upper_fd;
-        Stubs *stubs;
-        RunHeld *held;
-        RunSpec spec;
-        Buf tail;
-} Running;
+typedef RunRoot Running;
 
 static void remove_dir(const char *path)
 {
@@ -129,7 +120,7 @@ static void remove_dir(const char *path)
                 (void)tree_remove(AT_FDCWD, path);
 }
 
-static void running_done(Running *running)
+void run_root_done(RunRoot *running)
 {
         run_held_free(running->held);
         stubs_free(running->stubs);
@@ -164,7 +155,7 @@ static int copy_root_mode(Running *running, Error *err)
         return 0;
 }
 
-static int mount_root(Running *running, Error *err)
+int run_root_mount(RunRoot *running, Error *err)
 {
         Build *build = running->stage->build;
 
@@ -287,31 +278,33 @@ static void set_limits(Running *running)
                 run_spec_add_limit(&running->spec, options->limits[i].name, options->limits[i].soft, options->limits[i].hard);
 }
 
-static int make_spec(Running *running, Error *err)
+int run_root_spec(RunRoot *running, Error *err)
 {
         BuildStage *stage = running->stage;
         Work *work = running->work;
+        const RunInstruction *command = work && work->instruction->kind == INSTRUCTION_RUN ? &work->instruction->run : &(const RunInstruction){ 0 };
         RunSpec *spec = &running->spec;
 
         spec->root = running->root;
-        strlist_copy(&spec->args, &work->run_args);
+        if (work)
+                strlist_copy(&spec->args, &work->run_args);
         strlist_copy(&spec->env, &stage->stem.scope.env);
         spec->hostname = xstrdup(HOSTNAME);
         spec->umask = 022;
-        spec->network = network_of(stage, &work->instruction->run) == BUILD_NETWORK_NONE ? RUN_NETWORK_NONE : RUN_NETWORK_HOST;
-        spec->privileged = work->instruction->run.has_security && work->instruction->run.security == RUN_SECURITY_INSECURE;
+        spec->network = network_of(stage, command) == BUILD_NETWORK_NONE ? RUN_NETWORK_NONE : RUN_NETWORK_HOST;
+        spec->privileged = command->has_security && command->security == RUN_SECURITY_INSECURE;
         set_limits(running);
         add_proxies(stage->build, &spec->env);
         if (set_user(running, err) < 0 || set_cwd(running, err) < 0 || add_stubs(running, err) < 0 || add_hosts(running, err) < 0 ||
             add_resolv_conf(running, err) < 0)
                 return -1;
-        if (work->script.file_name) {
+        if (work && work->script.file_name) {
                 _cleanup_free_ char *target = xasprintf(RUN_PIPES_DIR "/%s", work->script.file_name);
 
                 if (add_file(running, "script", work->script.file_data, work->script.file_size, 0755, target, false, err) < 0)
                         return -1;
         }
-        if (run_mounts_prepare(stage, work, spec, running->stubs, &running->held, err) < 0)
+        if (command->n_mounts && run_mounts_prepare(stage, work, running->throwaway, spec, running->stubs, &running->held, err) < 0)
                 return -1;
         return stage->build->options->host_ca ? host_ca_prepare(stage->build, spec, running->stubs, err) : 0;
 }
@@ -378,7 +371,7 @@ static int fail(const Running *running, int status, bool oom, const char *why, E
         return -1;
 }
 
-static int get_runtime(Build *build, Error *err)
+int run_root_runtime(Build *build, Error *err)
 {
         int result = 0;
 
@@ -399,7 +392,7 @@ static int run(Running *running, Error *err)
         running->tail = BUF_INIT(4 * TAIL_SIZE);
         io.output = &output;
         io.cancel_fd = build->stop_fd;
-        if (get_runtime(build, err) < 0)
+        if (run_root_runtime(build, err) < 0)
                 return -1;
         if (run_once(build->runtime, &running->spec, &io, &result, err) < 0) {
                 _cleanup_error_ Error why = ERROR_INIT;
@@ -436,10 +429,14 @@ static int write_layer(Running *running, Digest *ret_diff_id, Error *err)
 
 int run_step_run(BuildStage *stage, Work *work, Digest *ret_diff_id, Error *err)
 {
-        _cleanup_(running_done) Running running = { .stage = stage, .work = work, .upper_fd = -1 };
+        _cleanup_(run_root_done) RunRoot running = { .stage = stage, .work = work, .upper_fd = -1 };
 
-        if (mount_root(&running, err) < 0 || make_spec(&running, err) < 0 || run(&running, err) < 0)
+        if (run_root_mount(&running, err) < 0 || run_root_spec(&running, err) < 0)
                 return -1;
+        if (run(&running, err) < 0) {
+                debug_shell_after(&running, err);
+                return -1;
+        }
         run_held_free(TAKE_PTR(running.held));
         return write_layer(&running, ret_diff_id, err);
 }

@@ -33,6 +33,8 @@ const Option build_options[] = {
           .choices = "build|check|outline|targets|subrequests.describe" },
         { "cgroup-parent", 0, OPTION_STRING, offsetof(BuildFlags, cgroup_parent), .help = "Set the parent cgroup for the \"RUN\" instructions during build" },
         { "check", 0, OPTION_BOOL, offsetof(BuildFlags, check), .help = "Shorthand for \"--call=check\"" },
+        { "debug-shell", 0, OPTION_STRING, offsetof(BuildFlags, debug_shell), "on-error|STEP",
+          .help = "Open a shell where a step fails, or before a step (\"[stage 2/5]\", a stage, a line of the Dockerfile)", .implied = "on-error" },
         { "file", 'f', OPTION_STRING, offsetof(BuildFlags, file), .help = "Name of the Dockerfile (default: \"PATH/Dockerfile\")", .flags = OPTION_FILE },
         { "force-rm", 0, OPTION_BOOL, offsetof(BuildFlags, force_rm), .help = "Accepted and without effect: there are no intermediate containers",
           .flags = OPTION_HIDDEN },
@@ -302,6 +304,7 @@ int build_request_make(const BuildFlags *flags, const char *path, BuildRequest *
         if (flags->jobs < 0 || flags->jobs > 1024)
                 return error_set(err, ERROR_INVALID, "--jobs must be between 1 and 1024");
         options->target = flags->target;
+        options->debug_shell = flags->debug_shell;
         strlist_copy(&options->platforms, &flags->platforms);
         options->cgroup_parent = flags->cgroup_parent;
         options->no_cache = flags->no_cache;

@@ -7,6 +7,7 @@
 #include "cli/build_output.h"
 #include "cli/build_progress.h"
 #include "cli/build_request.h"
+#include "cli/build_shell.h"
 #include "cli/command_list.h"
 #include "cli/context.h"
 #include "cli/interrupt.h"
@@ -36,6 +37,11 @@ static void on_event(void *user, const BuildEvent *event)
         build_progress_event(watchers->progress, event);
 }
 
+static int on_shell(void *user, const BuildShell *shell, Error *err)
+{
+        return build_shell_open(((Watchers *)user)->progress, shell, err);
+}
+
 static void watchers_done(Watchers *watchers)
 {
         build_progress_close(watchers->progress);
@@ -57,9 +63,12 @@ static int run_build(Cli *cli, const void *data, const StrList *args, Error *err
         r = build_call_run(cli, flags, &request.options, err);
         if (r != BUILD_CALL_NONE)
                 return r;
+        if (flags->debug_shell && (streq(args->items[0], "-") || (flags->file && streq(flags->file, "-"))))
+                return error_set(err, ERROR_INVALID, "--debug-shell needs standard input for the shell: give the Dockerfile and the context as files");
         if (build_progress_open(flags->quiet ? "quiet" : flags->progress, flags->timings, &watchers.progress, err) < 0)
                 return -1;
         request.options.event = on_event;
+        request.options.shell = on_shell;
         request.options.user = &watchers;
         request.options.cancel = interrupt_flag();
         if (cli_store(cli, &store, err) < 0)

@@ -49,8 +49,9 @@ typedef struct Report {
 
 typedef struct Once {
         Runtime *runtime;
-        char *id, *dir, *log_path, *pid_path;
-        int dir_fd; /* locked */
+        char *id, *dir, *log_path, *pid_path, *console_path;
+        int dir_fd;     /* locked */
+        int console_fd; /* where the runtime hands over the terminal, or -1 */
         bool pid_namespace;
         StrList argv;
         int in, out, errors; /* what the process gets */
@@ -63,6 +64,8 @@ static void once_done(Once *once)
         free(once->id);
         free(once->log_path);
         free(once->pid_path);
+        free(once->console_path);
+        closep(&once->console_fd);
         free(once->dir);
         strlist_done(&once->argv);
         closep(&once->dir_fd);
@@ -382,15 +385,16 @@ static int read_report(Once *once, Report *report)
 }
 
 /* Follows the warden to its end. *ret_last is what it said last. */
-static int follow(Once *once, Pump *pump, int cancel_fd, Report *ret_last, Error *err)
+static int follow(Once *once, Pump *pump, const RunIo *io, Report *ret_last, Error *err)
 {
-        bool reporting = true;
+        bool reporting = true, console = once->console_fd >= 0;
 
         *ret_last = (Report){ .kind = REPORT_FAILED, .value = EIO };
         while (reporting || (pump->started && pump->out_fd >= 0)) {
-                struct pollfd polls[3] = { { .fd = reporting ? once->report[0] : -1, .events = POLLIN },
+                struct pollfd polls[4] = { { .fd = reporting ? once->report[0] : -1, .events = POLLIN },
                                            { .fd = pump->started ? pump->out_fd : -1, .events = POLLIN }, /* before, what comes are the runtime's words */
-                                           { .fd = cancel_fd, .events = POLLIN } };
+                                           { .fd = io->cancel_fd, .events = POLLIN },
+                                           { .fd = console ? once->console_fd : -1, .events = POLLIN } };
 
                 if (poll(polls, ARRAY_LEN(polls), -1) < 0) {
                         if (errno == EINTR)
@@ -399,6 +403,14 @@ static int follow(Once *once, Pump *pump, int cancel_fd, Report *ret_last, Error
                 }
                 if (polls[2].revents)
                         return error_set(err, ERROR_CANCELLED, "cancelled");
+                if (polls[3].revents) {
+                        int terminal = console_receive(once->console_fd, err);
+
+                        if (terminal < 0)
+                                return -1;
+                        console = false;
+                        io->terminal(io->terminal_user, terminal);
+                }
                 if (polls[1].revents) {
                         int r = pump_output(pump, err);
 
@@ -437,7 +449,7 @@ static int judge(const Once *once, const RunSpec *spec, const Report *last, RunR
         return error_errno(err, last->value, "cannot run a container with '%s'", once->runtime->program);
 }
 
-static void build_argv(Once *once)
+static int build_argv(Once *once, bool terminal, Error *err)
 {
         strlist_add(&once->argv, once->runtime->program);
         strlist_add(&once->argv, "--root");
@@ -450,9 +462,17 @@ static void build_argv(Once *once)
         strlist_add(&once->argv, "--detach");
         strlist_add(&once->argv, "--pid-file");
         strlist_add(&once->argv, once->pid_path);
+        if (terminal) {
+                once->console_fd = console_listen(once->dir, &once->console_path, err);
+                if (once->console_fd < 0)
+                        return -1;
+                strlist_add(&once->argv, "--console-socket");
+                strlist_add(&once->argv, once->console_path);
+        }
         strlist_add(&once->argv, "--bundle");
         strlist_add(&once->argv, once->dir);
         strlist_add(&once->argv, once->id);
+        return 0;
 }
 
 /* One attempt, with or without a pid namespace. */
@@ -462,10 +482,10 @@ static int run_attempt(Once *once, const RunSpec *spec, const RunIo *io, int nul
         Pump pump = { .sink = io->output, .out_fd = -1 };
         int r;
 
-        once->in = io->stdin_fd >= 0 ? io->stdin_fd : null_fd;
-        once->out = io->stdout_fd >= 0 ? io->stdout_fd : null_fd;
-        once->errors = io->stderr_fd >= 0 ? io->stderr_fd : null_fd;
-        if (io->output) {
+        once->in = io->stdin_fd >= 0 && !spec->terminal ? io->stdin_fd : null_fd;
+        once->out = io->stdout_fd >= 0 && !spec->terminal ? io->stdout_fd : null_fd;
+        once->errors = io->stderr_fd >= 0 && !spec->terminal ? io->stderr_fd : null_fd;
+        if (io->output && !spec->terminal) {
                 int fds[2];
 
                 if (pipe2(fds, O_CLOEXEC) < 0)
@@ -480,7 +500,7 @@ static int run_attempt(Once *once, const RunSpec *spec, const RunIo *io, int nul
                 closep(&pump.out_fd);
                 return -1;
         }
-        r = follow(once, &pump, io->cancel_fd, ret_last, err);
+        r = follow(once, &pump, io, ret_last, err);
         closep(&pump.out_fd);
         kill(once->warden, SIGKILL); /* it ends by itself unless we give up; its namespace's processes go with it */
         while (waitpid(once->warden, NULL, 0) < 0 && errno == EINTR)
@@ -503,7 +523,8 @@ static int run_bundle(Once *once, const RunSpec *spec, const RunIo *io, RunResul
                 return error_errno(err, errno, "cannot open '/dev/null'");
         if (make_bundle(once, spec, err) < 0)
                 return -1;
-        build_argv(once);
+        if (build_argv(once, spec->terminal, err) < 0)
+                return -1;
         if (run_attempt(once, spec, io, null_fd, &last, err) < 0)
                 return -1;
         if (last.kind == REPORT_NO_PROC) {
@@ -524,12 +545,12 @@ static int run_bundle(Once *once, const RunSpec *spec, const RunIo *io, RunResul
 
 int run_once(Runtime *runtime, const RunSpec *spec, const RunIo *io, RunResult *ret, Error *err)
 {
-        _cleanup_(once_done) Once once = { .runtime = runtime, .dir_fd = -1, .report = { -1, -1 }, .pid_namespace = !spec->host_pid };
+        _cleanup_(once_done) Once once = { .runtime = runtime, .dir_fd = -1, .console_fd = -1, .report = { -1, -1 }, .pid_namespace = !spec->host_pid };
         RunResult result = { 0 };
         int r;
 
-        if (spec->terminal)
-                return error_set(err, ERROR_INVALID, "a step cannot have a terminal");
+        if (spec->terminal && !io->terminal)
+                return error_set(err, ERROR_INVALID, "nobody takes the terminal of this step");
         r = run_bundle(&once, spec, io, &result, err);
         remove_bundle(&once, spec);
         if (r == 0)

@@ -119,7 +119,9 @@ int runtime_config(Runtime *runtime, const RunSpec *spec, const char *id, Buf *b
 typedef struct RunIo {
         int stdin_fd, stdout_fd, stderr_fd; /* -1: /dev/null. Not taken over */
         const Sink *output; /* takes standard output and error in the order of arrival, instead of the descriptors; a failing sink kills the process */
-        int cancel_fd;      /* when it becomes readable (or its other end is closed), everything is killed and the call fails with CANCELLED; -1: none */
+        void (*terminal)(void *user, int fd); /* with spec->terminal: takes over the master side, before the process runs; `output` and the descriptors rest */
+        void *terminal_user;
+        int cancel_fd; /* when it becomes readable (or its other end is closed), everything is killed and the call fails with CANCELLED; -1: none */
 } RunIo;
 
 #define RUN_IO_INIT ((RunIo){ .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .cancel_fd = -1 })
