@@ -41,6 +41,15 @@ static bool reads_context(const CopyInstruction *copy, bool is_add)
         return false;
 }
 
+/* By the flag as written, which is all there is before the instruction is expanded. bind is what a mount is without a type. */
+static bool is_bind(const char *flag)
+{
+        for (const char *p = flag; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
+                if (str_starts(p, "type="))
+                        return str_starts(p, "type=bind") && strchr(",", p[9]);
+        return true;
+}
+
 int edges_collect(BuildStage *stage, const Instruction *instruction, Edges *ret, Error *err)
 {
         if (instruction->kind == INSTRUCTION_COPY && !str_empty(instruction->copy.from))
@@ -56,7 +65,7 @@ int edges_collect(BuildStage *stage, const Instruction *instruction, Edges *ret,
                 if (!str_empty(mount->from)) {
                         if (add_from(stage, instruction, mount->from, EDGE_MOUNT, ret, err) < 0)
                                 return -1;
-                } else if (mount->type == MOUNT_BIND) {
+                } else if (is_bind(instruction->run.mount_flags[i].text)) {
                         add(ret, &(Edge){ .kind = EDGE_MOUNT });
                 }
         }

@@ -84,6 +84,7 @@ struct BuildStage {
         BuildStage *base;    /* the stage it starts from, or NULL */
         bool needed, no_cache, begun;
         bool replaced;     /* by the named context that `base_name` is: it has no steps */
+        bool resolved, missing; /* its base image was looked up; is not there (build->plan_only) */
         ImageConfig image; /* of the base image */
         Digest image_id;   /* unset for scratch */
         Dockerfile **triggers;
@@ -138,6 +139,7 @@ struct Build {
         BuildTarget *targets; /* one for each --platform, at least one */
         size_t n_targets;
         int64_t epoch;
+        bool plan_only;   /* nothing will run: a base image that is not there is no error */
         StrList names;    /* normalised tags */
         Sources *sources; /* what it took from outside */
 

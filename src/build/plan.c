@@ -179,6 +179,25 @@ static void list_steps(BuildStage *stage)
                 stage->n_counted += stage->steps[i].instruction->kind < INSTRUCTION_KINDS && counts(stage->steps[i].instruction);
 }
 
+/* What was resolved for an earlier stage is what this one starts from as well. */
+static bool same_base(BuildStage *stage)
+{
+        const Build *build = stage->build;
+
+        for (size_t i = 0; i < build->n_stages; i++) {
+                const BuildStage *other = build->stages[i];
+
+                if (other == stage || !other->resolved || other->target != stage->target || !streq(other->base_name, stage->base_name) ||
+                    !streq_ptr(other->platform, stage->platform))
+                        continue;
+                image_config_copy(&stage->image, &other->image);
+                stage->image_id = other->image_id;
+                stage->missing = other->missing;
+                return true;
+        }
+        return false;
+}
+
 static int find_base(BuildStage *stage, BuildVertex *vertex, const BuildNamedContext *named, Error *err)
 {
         Build *build = stage->build;
@@ -204,11 +223,20 @@ static int load_base(BuildStage *stage, Error *err)
                 image_config_init(&stage->image, stage->platform ? &wanted : &stage->target->platform);
                 return 0;
         }
+        stage->resolved = true;
+        if (same_base(stage))
+                return 0;
         shown = named ? http_url_shown(named->value) : NULL;
         title = named ? xasprintf("[context %s] load %s", named->name, shown) : xasprintf("[internal] load metadata for %s", stage->base_name);
         vertex = progress_vertex(build->progress, &(VertexInfo){ .name = title });
         progress_start(build->progress, vertex);
         if (find_base(stage, vertex, named, err) < 0) {
+                if (build->plan_only && err->code == ERROR_NOT_FOUND) {
+                        error_done(err);
+                        stage->missing = true;
+                        image_config_init(&stage->image, &stage->target->platform);
+                        return 0;
+                }
                 if (stage->parsed)
                         diagnosis_add_range(&build->diagnosis, stage->parsed->from->range);
                 progress_fail(build->progress, vertex, error_message(err));

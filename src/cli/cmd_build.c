@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "build/build.h"
 #include "cli/build_call.h"
+#include "cli/build_graph.h"
 #include "cli/build_output.h"
 #include "cli/build_progress.h"
 #include "cli/build_request.h"
@@ -63,6 +64,8 @@ static int run_build(Cli *cli, const void *data, const StrList *args, Error *err
         r = build_call_run(cli, flags, &request.options, err);
         if (r != BUILD_CALL_NONE)
                 return r;
+        if (flags->graph)
+                return build_graph_run(cli, flags->graph, &request.options, err);
         if (flags->debug_shell && (streq(args->items[0], "-") || (flags->file && streq(flags->file, "-"))))
                 return error_set(err, ERROR_INVALID, "--debug-shell needs standard input for the shell: give the Dockerfile and the context as files");
         if (build_progress_open(flags->quiet ? "quiet" : flags->progress, flags->timings, &watchers.progress, err) < 0)
