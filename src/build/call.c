@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "build/context.h"
 #include "build/engine.h"
 #include "build/lint.h"
+#include "build/named.h"
 
 void build_call_result_done(BuildCallResult *result)
 {
@@ -34,15 +36,10 @@ static int stored_base(void *user, const char *image, const char *platform, Lint
 
         (void)platform;
         (void)err;
-        for (size_t i = 0; i < build->options->n_contexts; i++) {
-                const BuildNamedContext *named = &build->options->contexts[i];
-
-                if (strcasecmp(named->name, image) != 0)
-                        continue;
-                if (!str_starts(named->value, "docker-image://"))
+        if (named_find(build, image)) {
+                image = named_value(build, image, "docker-image://");
+                if (!image)
                         return 0;
-                image = str_after(named->value, "docker-image://");
-                break;
         }
         if (!build->store || image_find(build->store, image, &found, &ignored) < 0 || image_config(build->store, found, &text, &ignored) < 0 ||
             image_config_parse(text.data, text.size, &config, &ignored) < 0)
@@ -115,11 +112,20 @@ static char *shown_path(const Build *build)
                 return xstrdup(options->dockerfile ? options->dockerfile : "stdin");
         if (options->dockerfile)
                 return xstrdup(options->dockerfile);
+        if (context && streq(context, "-") && !digest_is_set(&build->context_layer))
+                return xstrdup("stdin");
+        if (digest_is_set(&build->context_layer))
+                return xstrdup(build->dockerfile_name);
         while (context && str_starts(context, "./"))
                 context += 2;
         if (!context || !*context || streq(context, "."))
                 return xstrdup(build->dockerfile_name);
         return xasprintf("%s%s%s", context, context[strlen(context) - 1] == '/' ? "" : "/", build->dockerfile_name);
+}
+
+bool build_call_needs_store(const BuildOptions *options)
+{
+        return options->context && (streq(options->context, "-") || context_is_remote(options->context));
 }
 
 int build_call(Store *store, const BuildOptions *options, BuildCallKind kind, BuildCallResult *ret, Error *err)

@@ -83,10 +83,10 @@ struct BuildStage {
         char *platform;      /* --platform, expanded, or NULL */
         BuildStage *base;    /* the stage it starts from, or NULL */
         bool needed, no_cache, begun;
-        bool replaced;     /* by the named context that `base_name` is: it has no steps */
+        bool replaced;          /* by the named context that `base_name` is: it has no steps */
         bool resolved, missing; /* its base image was looked up; is not there (build->plan_only) */
-        ImageConfig image; /* of the base image */
-        Digest image_id;   /* unset for scratch */
+        ImageConfig image;      /* of the base image */
+        Digest image_id;        /* unset for scratch */
         Dockerfile **triggers;
         Instruction **trigger_instructions;
         size_t n_triggers;

@@ -127,11 +127,21 @@ static int answer(Store *store, const BuildOptions *options, const Call *call, B
         return error_set(err, ERROR_INVALID, "unknown request '%s' of --call; known are build, check, outline, targets and subrequests.describe", call->name);
 }
 
+/* Checks need no store: without one, nothing is known of base images. But a context that is no directory is unpacked in one. */
+static int open_store(const Cli *cli, const BuildOptions *options, Store **ret, Error *err)
+{
+        bool needed = build_call_needs_store(options);
+        _cleanup_error_ Error no_store = ERROR_INIT;
+
+        if (store_open(&(StoreOptions){ .root = cli->root, .existing = !needed }, ret, &no_store) < 0 && needed)
+                return error_move(err, &no_store);
+        return 0;
+}
+
 int build_call_run(Cli *cli, const BuildFlags *flags, const BuildOptions *options, Error *err)
 {
         _cleanup_(call_done) Call call = { 0 };
         _cleanup_(store_closep) Store *store = NULL;
-        _cleanup_error_ Error no_store = ERROR_INIT;
         _cleanup_buf_ Buf out = BUF_INIT(BUF_MAX_DEFAULT);
         int result;
 
@@ -139,8 +149,8 @@ int build_call_run(Cli *cli, const BuildFlags *flags, const BuildOptions *option
                 return -1;
         if (streq(call.name, "build"))
                 return call.format ? error_set(err, ERROR_INVALID, "--format is for --check and --call; a build has --progress") : BUILD_CALL_NONE;
-        /* Checks need no store: without one, nothing is known of base images. */
-        (void)store_open(&(StoreOptions){ .root = cli->root, .existing = true }, &store, &no_store);
+        if (open_store(cli, options, &store, err) < 0)
+                return -1;
         result = answer(store, options, &call, &out, err);
         /* What was found is printed even when the Dockerfile is wrong. */
         if (out.size)
