@@ -21,6 +21,7 @@
 void build_options_done(BuildOptions *options)
 {
         build_annotations_done(&options->annotations);
+        build_provenance_done(&options->provenance);
         strlist_done(&options->platforms);
         strlist_done(&options->tags);
         strlist_done(&options->build_args);
@@ -47,6 +48,7 @@ Build *build_new(Store *store, const BuildOptions *options)
         build->options = options;
         build->stop_fd = -1;
         build->epoch = -1;
+        build->started = clock_now();
         build->progress = progress_new(options);
         build->sources = sources_new();
         build->named = map_new(named_tree_free);

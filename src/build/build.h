@@ -151,6 +151,8 @@ typedef struct BuildOptions {
         const BuildOutput *outputs; /* none: an image in the store */
         size_t n_outputs;
         BuildAnnotations annotations; /* of every output that is an image */
+        BuildProvenance provenance;
+        int metadata_provenance; /* BuildResult.provenance: 0 none, 1 mode=min, 2 mode=max */
 
         /*
          * Where to open a shell: "on-error", or a step: "[builder 2/5]" (or without brackets, or without the stage when the Dockerfile has one), a stage

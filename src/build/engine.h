@@ -139,7 +139,8 @@ struct Build {
         BuildTarget *targets; /* one for each --platform, at least one */
         size_t n_targets;
         int64_t epoch;
-        bool plan_only;   /* nothing will run: a base image that is not there is no error */
+        bool plan_only; /* nothing will run: a base image that is not there is no error */
+        Timestamp started;
         StrList names;    /* normalised tags */
         Sources *sources; /* what it took from outside */
 

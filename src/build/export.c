@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "oci/reference.h"
+#include "build/provenance.h"
 
 static const BuildOutput output_default = { .type = BUILD_OUTPUT_IMAGE, .level = -1, .epoch = -1, .platform_split = -1 };
 
@@ -88,19 +88,37 @@ static int take_result(const Export *export, BuildResult *ret, Error *err)
         return 0;
 }
 
+/* Provenance for the metadata of the command line, whatever the outputs are. */
+static int tell_provenance(Export *export, BuildResult *ret)
+{
+        const BuildOptions *options = export->build->options;
+
+        for (size_t i = 0; i < export->n_images; i++) {
+                const BuildTarget *target = export->images[i].target;
+                _cleanup_json_ JsonValue *predicate = provenance_predicate(export, &export->images[i], options->metadata_provenance == 2,
+                                                                           options->provenance.v02);
+                _cleanup_free_ char *key = export->n_images > 1 ? xasprintf("buildx.build.provenance/%s", target->text) : xstrdup("buildx.build.provenance");
+
+                string_map_take(&ret->provenance, key, json_value_text(predicate, JSON_WRITE_SORTED));
+        }
+        return 0;
+}
+
 static int export_one(Build *build, const BuildOutput *output, Map *compressed, BuildResult *ret, Error *err)
 {
         _cleanup_(export_done) Export export = { 0 };
         int r;
 
-        if (output->type == BUILD_OUTPUT_CACHE_ONLY)
-                return 0;
         export_init(&export, build, output, compressed);
+        if (output->type == BUILD_OUTPUT_CACHE_ONLY)
+                return build->options->metadata_provenance ? tell_provenance(&export, ret) : 0;
         export.vertex = progress_vertex(build->progress, &(VertexInfo){ .name = title(&export) });
         progress_start(build->progress, export.vertex);
         r = build_output_is_image(output) ? export_image(&export, err) : export_to_files(&export, err);
         if (r == 0 && build_output_is_image(output))
                 r = take_result(&export, ret, err);
+        if (r == 0 && build->options->metadata_provenance)
+                r = tell_provenance(&export, ret);
         if (r < 0)
                 progress_fail(build->progress, export.vertex, error_message(err));
         else

@@ -83,3 +83,18 @@ const char *build_output_type_name(BuildOutputType type); /* "oci" */
 int build_annotation_parse(const char *text, BuildAnnotations *to, Error *err);
 void build_annotations_copy(BuildAnnotations *to, const BuildAnnotations *from); /* appends */
 void build_annotations_done(BuildAnnotations *annotations);
+
+/* --provenance, --attest type=provenance. Off unless asked for: an image in the store stays what it is, byte for byte. */
+typedef struct BuildProvenance {
+        bool enabled;
+        bool min;          /* mode=min: without build arguments, labels, ids of secrets, Dockerfile and steps */
+        bool v02;          /* version=v0.2 instead of v1 */
+        bool reproducible; /* the user says so */
+        bool inline_only;  /* for images only, not beside files */
+        char *builder_id;
+        char *file_name; /* beside files; NULL: "provenance.json" */
+} BuildProvenance;
+
+/* Reads --attest: "type=provenance,mode=max". Later ones change earlier ones. Errors: INVALID, UNSUPPORTED (type=sbom). */
+int build_attest_parse(const char *text, BuildProvenance *to, Error *err);
+void build_provenance_done(BuildProvenance *provenance);

@@ -52,6 +52,46 @@ static bool has_image(const BuildRequest *request)
         return false;
 }
 
+/* --provenance=true|false|key=value,…: short for --attest type=provenance. */
+static int take_short(const char *type, const char *value, BuildRequest *request, Error *err)
+{
+        bool yes;
+        _cleanup_free_ char *text = str_to_bool(value, &yes) == 0 ? xasprintf("type=%s,disabled=%s", type, yes ? "false" : "true")
+                                                                  : xasprintf("type=%s,%s", type, value);
+
+        return build_attest_parse(text, &request->options.provenance, err);
+}
+
+/* BUILDX_METADATA_PROVENANCE=min|max|disabled: what the metadata file says of it; min when nothing is said, as buildx has it. */
+static int metadata_mode(const BuildFlags *flags)
+{
+        const char *value = getenv("BUILDX_METADATA_PROVENANCE");
+        bool yes;
+
+        if (!flags->metadata_file)
+                return 0;
+        if (str_empty(value) || streq(value, "min"))
+                return 1;
+        if (streq(value, "max"))
+                return 2;
+        return str_to_bool(value, &yes) == 0 && yes;
+}
+
+static int take_attestations(const BuildFlags *flags, BuildRequest *request, Error *err)
+{
+        bool yes;
+
+        for (size_t i = 0; i < flags->attests.n_items; i++)
+                if (build_attest_parse(flags->attests.items[i], &request->options.provenance, err) < 0)
+                        return -1;
+        if (flags->provenance && take_short("provenance", flags->provenance, request, err) < 0)
+                return -1;
+        if (flags->sbom && (str_to_bool(flags->sbom, &yes) < 0 || yes) && take_short("sbom", flags->sbom, request, err) < 0)
+                return -1;
+        request->options.metadata_provenance = metadata_mode(flags);
+        return 0;
+}
+
 int build_take_outputs(const BuildFlags *flags, BuildRequest *request, Error *err)
 {
         if (flags->push)
@@ -67,7 +107,7 @@ int build_take_outputs(const BuildFlags *flags, BuildRequest *request, Error *er
         for (size_t i = 0; i < flags->annotations.n_items; i++)
                 if (build_annotation_parse(flags->annotations.items[i], &request->options.annotations, err) < 0)
                         return -1;
-        return check_stdout(request, err);
+        return take_attestations(flags, request, err) < 0 ? -1 : check_stdout(request, err);
 }
 
 /* --- warnings --- */

@@ -11,7 +11,7 @@
 #include "cli/option.h"
 
 typedef struct BuildFlags {
-        StrList add_hosts, allow, annotations, build_args, cache_from, cache_to, contexts;
+        StrList add_hosts, allow, annotations, attests, build_args, cache_from, cache_to, contexts;
         const char *call, *cgroup_parent;
         bool check;
         const char *debug_shell, *file, *format, *graph;
@@ -25,6 +25,7 @@ typedef struct BuildFlags {
         StrList no_cache_filter, outputs, platforms;
         const char *progress;
         bool push, quiet, rm;
+        const char *provenance, *sbom;
         StrList secrets;
         int64_t shm_size;
         StrList ssh, tags;

@@ -241,7 +241,7 @@ def test_iidfile_and_metadata(mica, busybox, context, tmp_path):
     assert told["buildx.build.ref"].count("/") == 2
     assert {w["range"][0]["start"]["line"] for w in told["buildx.build.warnings"]} == {1}
     mica("build", "-o", "type=cacheonly", "--iidfile", iid, "--metadata-file", meta, ctx)
-    assert iid.read_text() == "" and set(json.loads(meta.read_text())) == {"buildx.build.ref"}
+    assert iid.read_text() == "" and set(json.loads(meta.read_text())) == {"buildx.build.provenance", "buildx.build.ref"}
 
 
 def test_annotations(mica, busybox, ctx, tmp_path):

@@ -1,0 +1,490 @@
+/*
+ * SLSA provenance of a target's image: what it was built from, with which request, and (mode=max) by which steps.
+ *
+ * The members are those of BuildKit's build type (docs/attestations/slsa-definitions.md), so that its readers understand them. There is no LLB here: in
+ * mode=max "llbDefinition" has a step for each FROM and each step that made a layer, with inputs, name and lines instead of an operation.
+ * With SOURCE_DATE_EPOCH nothing depends on the moment: both times are that one and the invocation's id is derived from the rest.
+ *
+ * Specs: slsa.dev provenance v1 and v0.2.
+ */
+#include "build/provenance.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "crypto/encode.h"
+#include "crypto/random.h"
+#include "json/json.h"
+
+#define BUILD_TYPE_1 "https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md"
+#define BUILD_TYPE_02 "https://mobyproject.org/buildkit@v1"
+#define INVOCATION_ID_SIZE 26
+
+typedef struct Provenance {
+        Export *export;
+        const ExportImage *image; /* NULL members when the result is no image */
+        const BuildTarget *target;
+        bool max;
+        bool has_local;     /* something came from a directory of this machine, whose content nobody else can get */
+        bool is_incomplete; /* of the request something was left out */
+        char id[INVOCATION_ID_SIZE];
+} Provenance;
+
+/* --- what came from outside --- */
+
+static JsonValue *digest_set(const SourceRecord *source)
+{
+        JsonValue *set = json_value_new_object();
+        char hex[DIGEST_TEXT_SIZE];
+
+        if (*source->commit)
+                json_value_set_string(set, strlen(source->commit) == 64 ? "sha256" : "sha1", source->commit);
+        else if (digest_is_set(&source->digest))
+                json_value_set_string(set, source->digest.algorithm == DIGEST_SHA512 ? "sha512" : "sha256", digest_hex(&source->digest, hex));
+        return set;
+}
+
+static JsonValue *dependencies(Provenance *provenance)
+{
+        JsonValue *list = json_value_new_array();
+        size_t n;
+        const SourceRecord *sources = sources_get(provenance->export->build->sources, &n);
+
+        for (size_t i = 0; i < n; i++) {
+                JsonValue *entry;
+
+                if (sources[i].kind == SOURCE_LOCAL)
+                        continue;
+                entry = json_value_new_object();
+                json_value_set_string(entry, "uri", sources[i].uri);
+                json_value_set(entry, "digest", digest_set(&sources[i]));
+                json_value_append(list, entry);
+        }
+        return list;
+}
+
+/* A context from git or http, which somebody else can fetch too; NULL: a local one. */
+static const SourceRecord *context_source(const Provenance *provenance)
+{
+        const char *context = provenance->export->build->options->context;
+        size_t n;
+        const SourceRecord *sources = sources_get(provenance->export->build->sources, &n);
+
+        for (size_t i = 0; context && i < n; i++)
+                if ((sources[i].kind == SOURCE_GIT || sources[i].kind == SOURCE_HTTP) && streq(sources[i].asked, context))
+                        return &sources[i];
+        return NULL;
+}
+
+static JsonValue *config_source(const Provenance *provenance)
+{
+        const SourceRecord *context = context_source(provenance);
+        JsonValue *object = json_value_new_object();
+
+        if (context) {
+                json_value_set_string(object, "uri", context->uri);
+                json_value_set(object, "digest", digest_set(context));
+        }
+        json_value_set_string(object, "path", provenance->export->build->dockerfile_name);
+        return object;
+}
+
+/* --- the request --- */
+
+/* "NAME=value" as args["<prefix>NAME"]. */
+static void add_args(Provenance *provenance, JsonValue *args, const char *prefix, const StrList *list)
+{
+        if (!provenance->max && list->n_items)
+                provenance->is_incomplete = true;
+        for (size_t i = 0; provenance->max && i < list->n_items; i++) {
+                const char *equals = strchr(list->items[i], '=');
+                _cleanup_free_ char *name = xasprintf("%s%.*s", prefix, (int)(equals ? equals - list->items[i] : (long)strlen(list->items[i])), list->items[i]);
+
+                json_value_set_string(args, name, equals ? equals + 1 : "");
+        }
+}
+
+static JsonValue *named(const char *key, const char *value)
+{
+        JsonValue *object = json_value_new_object();
+
+        json_value_set_string(object, key, value);
+        return object;
+}
+
+static JsonValue *locals(Provenance *provenance)
+{
+        const BuildOptions *options = provenance->export->build->options;
+        JsonValue *list = json_value_new_array();
+        bool remote = context_source(provenance) != NULL;
+
+        if (options->context && !remote)
+                json_value_append(list, named("name", "context"));
+        if (!remote)
+                json_value_append(list, named("name", "dockerfile"));
+        for (size_t i = 0; i < options->n_contexts; i++)
+                if (!strstr(options->contexts[i].value, "://") && !str_starts(options->contexts[i].value, "target:"))
+                        json_value_append(list, named("name", options->contexts[i].name));
+        provenance->has_local = json_value_size(list) > 0;
+        return list;
+}
+
+static JsonValue *request(Provenance *provenance)
+{
+        const BuildOptions *options = provenance->export->build->options;
+        JsonValue *object = json_value_new_object(), *args = json_value_new_object(), *list = locals(provenance);
+
+        json_value_set_string(object, "frontend", "dockerfile.v0");
+        add_args(provenance, args, "build-arg:", &options->build_args);
+        add_args(provenance, args, "label:", &options->labels);
+        if (options->target)
+                json_value_set_string(args, "target", options->target);
+        if (options->no_cache)
+                json_value_set_string(args, "no-cache", "");
+        json_value_set(object, "args", args);
+        if (json_value_size(list))
+                json_value_set(object, "locals", list);
+        else
+                json_value_unref(list);
+        if (provenance->max && options->n_secrets) {
+                list = json_value_new_array();
+                for (size_t i = 0; i < options->n_secrets; i++)
+                        json_value_append(list, named("id", options->secrets[i].id));
+                json_value_set(object, "secrets", list);
+        }
+        if (provenance->max && options->n_ssh) {
+                list = json_value_new_array();
+                for (size_t i = 0; i < options->n_ssh; i++)
+                        json_value_append(list, named("id", options->ssh[i].id));
+                json_value_set(object, "ssh", list);
+        }
+        return object;
+}
+
+/* --- mode=max: the steps --- */
+
+typedef struct Steps {
+        JsonValue *definition, *mapping, *layers, *locations;
+        Map *numbers; /* BuildStage -> the number of its last step, plus one */
+        unsigned n;
+} Steps;
+
+static JsonValue *layer_chain(const ExportImage *image, size_t n)
+{
+        JsonValue *chain = json_value_new_array(), *all = json_value_new_array();
+
+        for (size_t i = 0; i < n && i < image->n_layers; i++) {
+                const Descriptor *descriptor = &image->layers[i].descriptor;
+                JsonValue *entry = json_value_new_object();
+                char text[DIGEST_TEXT_SIZE];
+
+                json_value_set_string(entry, "mediaType", descriptor->media_type);
+                json_value_set_string(entry, "digest", digest_format(&descriptor->digest, text));
+                json_value_set_int(entry, "size", descriptor->size);
+                json_value_append(chain, entry);
+        }
+        json_value_append(all, chain);
+        return all;
+}
+
+static JsonValue *location(unsigned start, unsigned end)
+{
+        JsonValue *locations = json_value_new_object(), *list = json_value_new_array(), *one = json_value_new_object(), *ranges = json_value_new_array(),
+                  *range = json_value_new_object(), *from = json_value_new_object(), *to = json_value_new_object();
+
+        json_value_set_int(from, "line", start);
+        json_value_set_int(to, "line", end);
+        json_value_set(range, "start", from);
+        json_value_set(range, "end", to);
+        json_value_append(ranges, range);
+        json_value_set(one, "ranges", ranges);
+        json_value_append(list, one);
+        json_value_set(locations, "locations", list);
+        return locations;
+}
+
+/* One step; `inputs` is taken over. Returns its number. */
+static unsigned add_step(Steps *steps, const char *name, JsonValue *inputs, const BuildVertex *vertex)
+{
+        JsonValue *step = json_value_new_object();
+        _cleanup_free_ char *id = xasprintf("step%u", steps->n);
+        char text[DIGEST_TEXT_SIZE];
+
+        json_value_set_string(step, "id", id);
+        json_value_set_string(step, "name", name);
+        if (json_value_size(inputs))
+                json_value_set(step, "inputs", inputs);
+        else
+                json_value_unref(inputs);
+        json_value_append(steps->definition, step);
+        if (vertex) {
+                json_value_set_string(steps->mapping, digest_format(&vertex->digest, text), id);
+                if (vertex->line)
+                        json_value_set(steps->locations, id, location(vertex->line, vertex->end_line));
+        }
+        return steps->n++;
+}
+
+static void add_input(const Steps *steps, JsonValue *inputs, const BuildStage *stage)
+{
+        const unsigned *number = map_getn(steps->numbers, &stage, sizeof(stage));
+
+        if (number) {
+                _cleanup_free_ char *text = xasprintf("step%u:0", *number);
+
+                json_value_append_string(inputs, text);
+        }
+}
+
+static void remember(Steps *steps, const BuildStage *stage, unsigned number)
+{
+        map_setn(steps->numbers, &stage, sizeof(stage), xmemdup(&number, sizeof(number)));
+}
+
+/* What a step reads beside what is below it: stages of COPY --from and of mounts. */
+static void add_sources(const Steps *steps, JsonValue *inputs, BuildStage *stage, const Instruction *in)
+{
+        _cleanup_error_ Error ignored = ERROR_INIT;
+        BuildStage *source = NULL;
+        SourceTree *tree;
+
+        if (in->kind == INSTRUCTION_COPY && !str_empty(in->copy.from) && build_source(stage, in, in->copy.from, &source, &tree, &ignored) == 0 && source)
+                add_input(steps, inputs, source);
+        for (size_t i = 0; in->kind == INSTRUCTION_RUN && i < in->run.n_mounts; i++) {
+                error_done(&ignored);
+                if (!str_empty(in->run.mounts[i].from) && !streq(in->run.mounts[i].from, "scratch") &&
+                    build_source(stage, in, in->run.mounts[i].from, &source, &tree, &ignored) == 0 && source)
+                        add_input(steps, inputs, source);
+        }
+}
+
+static void add_layers(const Provenance *provenance, Steps *steps, const BuildStage *stage, unsigned number, size_t n_layers)
+{
+        _cleanup_free_ char *key = xasprintf("step%u:0", number);
+
+        if (stage == provenance->target->stage && provenance->image->n_layers && n_layers)
+                json_value_set(steps->layers, key, layer_chain(provenance->image, n_layers));
+}
+
+static void add_stage(Provenance *provenance, Steps *steps, BuildStage *stage)
+{
+        size_t n_base = stage->n_layers - stage->n_works;
+        unsigned number = 0;
+        bool any = false;
+
+        if (!stage->base && !str_empty(stage->base_name) && !streq(stage->base_name, "scratch")) {
+                _cleanup_free_ char *name = xasprintf("FROM %s", stage->base_name);
+
+                number = add_step(steps, name, json_value_new_array(), NULL);
+                add_layers(provenance, steps, stage, number, n_base);
+                any = true;
+        }
+        for (size_t i = 0; i < stage->n_works; i++) {
+                const Work *work = stage->works[i];
+                JsonValue *inputs = json_value_new_array();
+
+                if (any) {
+                        _cleanup_free_ char *below = xasprintf("step%u:0", number);
+
+                        json_value_append_string(inputs, below);
+                } else if (stage->base) {
+                        add_input(steps, inputs, stage->base);
+                }
+                add_sources(steps, inputs, stage, work->instruction);
+                number = add_step(steps, work->title, inputs, work->vertex);
+                add_layers(provenance, steps, stage, number, n_base + i + 1);
+                any = true;
+        }
+        if (any)
+                remember(steps, stage, number);
+        else if (stage->base && map_getn(steps->numbers, &stage->base, sizeof(stage->base)))
+                remember(steps, stage, *(unsigned *)map_getn(steps->numbers, &stage->base, sizeof(stage->base)));
+}
+
+/* Stages before those that read them: images that are only copied from come last in the list, and depend on nothing. */
+static void add_stages(Provenance *provenance, Steps *steps)
+{
+        Build *build = provenance->export->build;
+        size_t n_parsed = build->parsed->n_items * build->n_targets;
+
+        for (size_t i = 0; i < build->n_stages; i++) {
+                BuildStage *stage = build->stages[(i + n_parsed) % build->n_stages];
+
+                if (stage->needed && stage->target == provenance->target)
+                        add_stage(provenance, steps, stage);
+        }
+}
+
+/* "buildkit_metadata" with the Dockerfile, and the steps as "buildConfig" in *ret_config. */
+static JsonValue *max_metadata(Provenance *provenance, JsonValue **ret_config)
+{
+        Build *build = provenance->export->build;
+        Steps steps = { .definition = json_value_new_array(),
+                        .mapping = json_value_new_object(),
+                        .layers = json_value_new_object(),
+                        .locations = json_value_new_object(),
+                        .numbers = map_new(free) };
+        JsonValue *metadata = json_value_new_object(), *source = json_value_new_object(), *infos = json_value_new_array(), *info = json_value_new_object();
+        _cleanup_free_ char *data = base64_encode(BASE64_STANDARD, build->dockerfile_text.data, build->dockerfile_text.size);
+
+        add_stages(provenance, &steps);
+        map_free(steps.numbers);
+        json_value_set_string(info, "filename", build->dockerfile_name);
+        json_value_set_string(info, "language", "Dockerfile");
+        json_value_set_string(info, "data", data);
+        json_value_append(infos, info);
+        json_value_set(source, "infos", infos);
+        json_value_set(source, "locations", steps.locations);
+        json_value_set(metadata, "source", source);
+        json_value_set(metadata, "layers", steps.layers);
+        *ret_config = json_value_new_object();
+        json_value_set(*ret_config, "llbDefinition", steps.definition);
+        json_value_set(*ret_config, "digestMapping", steps.mapping);
+        return metadata;
+}
+
+/* --- how it went --- */
+
+/* No RUN of the target's stages can have reached the network. */
+static bool is_offline(const Provenance *provenance)
+{
+        const Build *build = provenance->export->build;
+
+        for (size_t i = 0; i < build->n_stages; i++) {
+                const BuildStage *stage = build->stages[i];
+
+                for (size_t k = 0; stage->needed && stage->target == provenance->target && k < stage->n_steps; k++) {
+                        const Instruction *in = stage->steps[k].instruction;
+                        bool none = build->options->network == BUILD_NETWORK_NONE;
+
+                        if (in->kind != INSTRUCTION_RUN)
+                                continue;
+                        if (in->run.has_network && in->run.network != DF_NETWORK_DEFAULT)
+                                none = in->run.network == DF_NETWORK_NONE;
+                        if (!none)
+                                return false;
+                }
+        }
+        return true;
+}
+
+static void set_time(JsonValue *object, const char *key, Timestamp time)
+{
+        char text[TIMESTAMP_TEXT_SIZE];
+
+        json_value_set_string(object, key, timestamp_format(time, text));
+}
+
+/* --- the predicate, v1 and as v0.2 has it --- */
+
+static JsonValue *metadata_1(Provenance *provenance, JsonValue *details)
+{
+        const Build *build = provenance->export->build;
+        const BuildProvenance *options = &build->options->provenance;
+        JsonValue *metadata = json_value_new_object(), *completeness = json_value_new_object();
+
+        json_value_set_string(metadata, "invocationId", provenance->id);
+        set_time(metadata, "startedOn", build->epoch >= 0 ? build->epoch * NSEC_PER_SEC : build->started);
+        set_time(metadata, "finishedOn", clock_now_or_epoch(build->epoch));
+        json_value_set_bool(completeness, "request", !provenance->is_incomplete);
+        json_value_set_bool(completeness, "resolvedDependencies", !provenance->has_local);
+        json_value_set(metadata, "buildkit_completeness", completeness);
+        if (!provenance->has_local && is_offline(provenance))
+                json_value_set_bool(metadata, "buildkit_hermetic", true);
+        if (options->reproducible)
+                json_value_set_bool(metadata, "buildkit_reproducible", true);
+        json_value_set(metadata, "buildkit_metadata", details);
+        return metadata;
+}
+
+static JsonValue *predicate_1(Provenance *provenance)
+{
+        const Build *build = provenance->export->build;
+        const char *builder_id = build->options->provenance.builder_id;
+        JsonValue *predicate = json_value_new_object(), *definition = json_value_new_object(), *external = json_value_new_object(),
+                  *internal = json_value_new_object(), *run = json_value_new_object(), *config = NULL, *details;
+
+        details = provenance->max ? max_metadata(provenance, &config) : json_value_new_object();
+        json_value_set(external, "configSource", config_source(provenance));
+        json_value_set(external, "request", request(provenance));
+        json_value_set_string(internal, "builderPlatform", build->host_text);
+        if (config)
+                json_value_set(internal, "buildConfig", config);
+        json_value_set_string(definition, "buildType", BUILD_TYPE_1);
+        json_value_set(definition, "externalParameters", external);
+        json_value_set(definition, "internalParameters", internal);
+        json_value_set(definition, "resolvedDependencies", dependencies(provenance));
+        json_value_set(run, "builder", named("id", builder_id ? builder_id : ""));
+        json_value_set(run, "metadata", metadata_1(provenance, details));
+        json_value_set(predicate, "buildDefinition", definition);
+        json_value_set(predicate, "runDetails", run);
+        return predicate;
+}
+
+/* Moves what is at a path of one object to a member of another. */
+static void move(JsonValue *to, const char *key, const JsonValue *from, const char *path)
+{
+        JsonValue *value = json_value_find(from, path);
+
+        if (value)
+                json_value_set(to, key, json_value_copy(value));
+}
+
+static JsonValue *metadata_02(const JsonValue *from)
+{
+        JsonValue *metadata = json_value_new_object(), *completeness = json_value_new_object();
+
+        move(metadata, "buildInvocationID", from, "invocationId");
+        move(metadata, "buildStartedOn", from, "startedOn");
+        move(metadata, "buildFinishedOn", from, "finishedOn");
+        move(completeness, "parameters", from, "buildkit_completeness.request");
+        json_value_set_bool(completeness, "environment", true);
+        move(completeness, "materials", from, "buildkit_completeness.resolvedDependencies");
+        json_value_set(metadata, "completeness", completeness);
+        json_value_set_bool(metadata, "reproducible", json_value_bool(json_value_get(from, "buildkit_reproducible")));
+        move(metadata, "https://mobyproject.org/buildkit@v1#metadata", from, "buildkit_metadata");
+        move(metadata, "https://mobyproject.org/buildkit@v1#hermetic", from, "buildkit_hermetic");
+        return metadata;
+}
+
+static JsonValue *predicate_02(const JsonValue *from)
+{
+        JsonValue *predicate = json_value_new_object(), *invocation = json_value_new_object(), *source = json_value_new_object(),
+                  *environment = json_value_new_object();
+
+        move(source, "uri", from, "buildDefinition.externalParameters.configSource.uri");
+        move(source, "digest", from, "buildDefinition.externalParameters.configSource.digest");
+        move(source, "entryPoint", from, "buildDefinition.externalParameters.configSource.path");
+        move(environment, "platform", from, "buildDefinition.internalParameters.builderPlatform");
+        json_value_set(invocation, "configSource", source);
+        move(invocation, "parameters", from, "buildDefinition.externalParameters.request");
+        json_value_set(invocation, "environment", environment);
+        move(predicate, "builder", from, "runDetails.builder");
+        json_value_set_string(predicate, "buildType", BUILD_TYPE_02);
+        move(predicate, "materials", from, "buildDefinition.resolvedDependencies");
+        json_value_set(predicate, "invocation", invocation);
+        move(predicate, "buildConfig", from, "buildDefinition.internalParameters.buildConfig");
+        json_value_set(predicate, "metadata", metadata_02(json_value_find(from, "runDetails.metadata")));
+        return predicate;
+}
+
+JsonValue *provenance_predicate(Export *export, const ExportImage *image, bool max, bool v02)
+{
+        Provenance provenance = { .export = export, .image = image, .target = image->target, .max = max };
+        const Digest *about = digest_is_set(&image->manifest.digest) ? &image->manifest.digest : &image->target->stage->chain;
+        char hex[DIGEST_TEXT_SIZE];
+        JsonValue *predicate, *old;
+
+        if (export->build->epoch < 0) {
+                random_hex(provenance.id, INVOCATION_ID_SIZE - 1);
+        } else {
+                digest_hex(about, hex);
+                memcpy(provenance.id, hex, INVOCATION_ID_SIZE - 1);
+        }
+        predicate = predicate_1(&provenance);
+        if (!v02)
+                return predicate;
+        old = predicate_02(predicate);
+        json_value_unref(predicate);
+        return old;
+}
