@@ -173,8 +173,6 @@ static int place_member(void *user, const TarEntry *entry, Error *err)
                 }
         if (entry->type == TAR_HARDLINK && linked_entry(placing, entry, &put, err) < 0)
                 return -1;
-        if (place->chmod && entry->type != TAR_SYMLINK && entry->type != TAR_HARDLINK)
-                put.mode = chmod_apply(place->chmod, put.mode, put.type == TAR_DIR);
         if (member_dir(placing, entry->path, &dir, &name, err) < 0)
                 return -1;
         found = dest_child(place->dest, dir, name, &existing, err);
@@ -201,9 +199,7 @@ int archive_place(int fd, const ArchivePlace *place, Error *err)
                 .place = place,
                 .fd = fd,
                 .dirs = {
-                        .mode = 0755,
-                        .uid = place->owner->uid,
-                        .gid = place->owner->gid,
+                        .mode = 0755, /* and root's, whatever --chown says: the archive does not name them */
                         .mtime_ns = place->epoch >= 0 ? place->epoch * NSEC_PER_SEC : place->now_ns,
                 },
         };

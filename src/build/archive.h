@@ -15,7 +15,6 @@ typedef struct ArchivePlace {
         Dest *dest;
         DestNode *dir; /* the root of the archive; its own "." entry changes nothing about it */
         const CopyOwner *owner;
-        const Chmod *chmod;
         int64_t epoch, now_ns;
 } ArchivePlace;
 

@@ -209,7 +209,7 @@ int copy_plan_add_source(CopyPlan *plan, SourceTree *tree, const char *source, b
         for (size_t i = 0; i < paths.n_items; i++) {
                 if (plan->exclude && wild && ignore_matcher_match(plan->exclude, paths.items[i]))
                         continue;
-                if (add_node(plan, tree, paths.items[i], unpack, !wild, NULL, err) < 0)
+                if (add_node(plan, tree, paths.items[i], unpack, true, NULL, err) < 0)
                         return -1;
         }
         return 0;
@@ -534,8 +534,12 @@ static int apply_node(Walk *walk, TreeNode *node, const char *below, bool includ
         DestNode *dir, *made;
 
         if (!*below) {
-                if (S_ISDIR(node->mode))
-                        return 0; /* its content is copied, not itself */
+                if (S_ISDIR(node->mode)) {
+                        /* Its content is copied, not itself; but its time is. With --parents it is only where the walk begins. */
+                        if (!walk->item->include)
+                                dest_set_time(aw->dest, aw->dir, aw->utime_ns >= 0 ? aw->utime_ns : node->mtime_ns);
+                        return 0;
+                }
                 entry = entry_for(aw, node);
                 return dest_put(aw->dest, aw->dir, aw->name, &entry, false, NULL, err);
         }
@@ -623,7 +627,8 @@ static int apply_file_item(CopyPlan *plan, CopyItem *item, Dest *dest, const Cop
 static int apply_archive(CopyPlan *plan, CopyItem *item, Dest *dest, const CopyOwner *owner, const DestDirs *dirs, Error *err)
 {
         _cleanup_close_ int opened = -1;
-        ArchivePlace place = { .dest = dest, .owner = owner, .chmod = plan->chmod, .epoch = plan->epoch, .now_ns = dirs->mtime_ns };
+        ArchivePlace place = { .dest = dest, .owner = owner, .epoch = plan->epoch, .now_ns = dirs->mtime_ns };
+        DestDirs plain = { .mode = 0755, .uid = dirs->uid, .gid = dirs->gid, .mtime_ns = dirs->mtime_ns }; /* --chmod is not for archives */
         int fd = item->fd, spool = -1, result;
 
         if (!item->unpack || (item->kind == COPY_NODE && !S_ISREG(item->node->mode)))
@@ -642,7 +647,7 @@ static int apply_archive(CopyPlan *plan, CopyItem *item, Dest *dest, const CopyO
         if (item->fd >= 0)
                 close(item->fd);
         item->fd = spool;
-        if (dest_make_dirs(dest, plan->destination, dirs, &place.dir, err) < 0)
+        if (dest_make_dirs(dest, plan->destination, &plain, &place.dir, err) < 0)
                 return -1;
         return archive_place(spool, &place, err) < 0 ? error_wrap(err, "cannot unpack '%s'", item->name) : 1;
 }
@@ -667,7 +672,7 @@ static int check_destination(const CopyPlan *plan, Dest *dest, Error *err)
 int copy_plan_apply(CopyPlan *plan, Dest *dest, const CopyOwner *owner, Timestamp now, Error *err)
 {
         DestDirs dirs = {
-                .mode = plan->chmod && plan->chmod->octal ? plan->chmod->mode : 0755,
+                .mode = plan->chmod && plan->chmod->octal ? plan->chmod->mode & 0777 : 0755,
                 .uid = owner->uid,
                 .gid = owner->gid,
                 .mtime_ns = plan->epoch >= 0 ? plan->epoch * NSEC_PER_SEC : now,

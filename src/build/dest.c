@@ -24,7 +24,8 @@ struct DestNode {
         uint64_t inode_key;
         bool below;   /* exists in the root below, as what `entry` says until `changed` */
         bool changed; /* goes into the layer */
-        bool covers;  /* replaces a directory below by another kind, or by a new directory: nothing of it may shine through */
+        bool covers;  /* is of another kind than what is below: nothing is looked up below any more … */
+        bool opaque;  /* … and that was a directory, which must not shine through a new one */
         bool gone;    /* a name that was looked up below and is not there */
         char *path;   /* during dest_write(): where it was written */
         char name[];
@@ -422,6 +423,23 @@ static void set_xattrs(DestNode *node, const TarXattr *xattrs, size_t n_xattrs)
                 };
 }
 
+static int64_t whole_seconds(int64_t mtime_ns)
+{
+        return mtime_ns / NSEC_PER_SEC - (mtime_ns % NSEC_PER_SEC < 0);
+}
+
+void dest_set_time(Dest *dest, DestNode *dir, int64_t mtime_ns)
+{
+        int64_t seconds = whole_seconds(mtime_ns);
+
+        if (dir->entry.mtime_sec == seconds || !dir->parent)
+                return;
+        if (!dir->changed)
+                dest->n_changes++;
+        dir->changed = true;
+        dir->entry.mtime_sec = seconds;
+}
+
 static void set_entry(Dest *dest, DestNode *node, const DestEntry *entry)
 {
         if (!node->changed)
@@ -433,7 +451,7 @@ static void set_entry(Dest *dest, DestNode *node, const DestEntry *entry)
         node->entry.mode = entry->mode & 07777;
         node->entry.uid = entry->uid;
         node->entry.gid = entry->gid;
-        node->entry.mtime_sec = entry->mtime_ns / NSEC_PER_SEC - (entry->mtime_ns % NSEC_PER_SEC < 0);
+        node->entry.mtime_sec = whole_seconds(entry->mtime_ns);
         node->entry.size = entry->type == TAR_FILE ? entry->size : 0;
         node->entry.dev_major = entry->dev_major;
         node->entry.dev_minor = entry->dev_minor;
@@ -466,6 +484,7 @@ int dest_put(Dest *dest, DestNode *dir, const char *name, const DestEntry *entry
                         return error_set(err, ERROR_INVALID, "cannot copy a directory over '%s', which is not a directory", at);
                 map_free(TAKE_PTR(node->children));
                 node->covers = true;
+                node->opaque |= dest_is_dir(node);
         }
         if (!node)
                 node = node_new(dir, name);
@@ -670,7 +689,7 @@ static int write_node(Writer *writer, DestNode *node, Error *err)
                 return -1;
         if (node->entry.type != TAR_DIR)
                 return 0;
-        if (node->covers && node->below) {
+        if (node->opaque && node->below) {
                 TarEntry opaque = { .type = TAR_FILE, .whiteout = TAR_WHITEOUT_OPAQUE };
 
                 if (write_header(writer, node, &opaque, err) < 0)

@@ -88,6 +88,9 @@ char *dest_path(const DestNode *node);       /* "/a/b"; new string */
  */
 int dest_put(Dest *dest, DestNode *dir, const char *name, const DestEntry *entry, bool force, DestNode **ret, Error *err);
 
+/* Gives a directory another time: it becomes a change when it is one, to the second. */
+void dest_set_time(Dest *dest, DestNode *dir, int64_t mtime_ns);
+
 uint64_t dest_new_key(Dest *dest);
 /* What dest_put() would need to make another hard link of a file that this step has put. Strings belong to the node. */
 void dest_entry_of(Dest *dest, DestNode *node, DestEntry *ret);

@@ -239,8 +239,10 @@ Hash *key_begin(const BuildStage *stage, const char *kind, bool alone);
 /* --- stage_files.c --- */
 /* A read-only view of the stage's present layers. */
 int stage_mount(BuildStage *stage, const char *upper, const char *work, const char *target, Rootfs **ret, Error *err);
-/* User and groups of a spec in a root. With `lenient` unknown names are 0:0, as COPY --chown has it. */
-int root_ids(int root_fd, const char *spec, bool lenient, Ids *ret, Error *err);
+/* User and groups that a process has in a root. NOT_FOUND: an unknown name. */
+int root_ids(int root_fd, const char *spec, Ids *ret, Error *err);
+/* Who owns what COPY --chown and WORKDIR make (ids_resolve_owner()). `root_fd` -1: names are INVALID, as nothing is known about them. */
+int root_owner(int root_fd, const char *spec, uint32_t *ret_uid, uint32_t *ret_gid, Error *err);
 /* A new directory below the lease's: its absolute path, new string. */
 char *build_make_dir(Build *build, const char *kind, Error *err);
 int build_write_layer(BuildStage *stage, Work *work, Dest *dest, Digest *ret_diff_id, Error *err);

@@ -316,13 +316,14 @@ static int evolve_workdir(Stem *stem, const Instruction *in, const StrList *run_
 {
         _cleanup_buf_ Buf text = BUF_INIT(TEXT_MAX);
         _cleanup_free_ char *base = stem_work_dir(stem);
-        _cleanup_free_ char *joined = in->word.text[0] == '/' ? xasprintf("/%s", in->word.text) : xasprintf("%s/%s", base, in->word.text);
+        _cleanup_free_ char *joined = xasprintf("%s/%s", base, in->word.text);
 
         (void)run_args;
         (void)diag;
         (void)err;
         free(stem->image.config.working_dir);
-        stem->image.config.working_dir = path_clean(joined);
+        /* An absolute path stays as it is written; only a relative one is joined and cleaned. */
+        stem->image.config.working_dir = in->word.text[0] == '/' ? xstrdup(in->word.text) : path_clean(joined);
         buf_putf(&text, "WORKDIR %s", stem->image.config.working_dir);
         return commit(stem, &text, !streq(stem->image.config.working_dir, "/"), false);
 }

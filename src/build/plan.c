@@ -108,7 +108,12 @@ static int need_from(BuildStage *reader, const Instruction *instruction, const c
                 return 0;
         if (build_source(reader, instruction, from, &source, &tree, err) < 0)
                 return -1;
-        return source ? need_stage(source, err) : 0;
+        if (!source || need_stage(source, err) == 0)
+                return 0;
+        /* An image that is only copied from has no FROM to point at. */
+        if (!source->parsed)
+                diagnosis_add_range(&reader->build->diagnosis, instruction->range);
+        return -1;
 }
 
 static int need_sources(BuildStage *stage, const Instruction *instruction, Error *err)

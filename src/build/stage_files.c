@@ -85,20 +85,24 @@ static int read_accounts(int root_fd, const char *path, Buf *buf, Error *err)
         return local.code == ERROR_NOT_FOUND || local.code == ERROR_INVALID ? 0 : error_move(err, &local);
 }
 
-int root_ids(int root_fd, const char *spec, bool lenient, Ids *ret, Error *err)
+int root_ids(int root_fd, const char *spec, Ids *ret, Error *err)
 {
         _cleanup_buf_ Buf passwd = BUF_INIT(ACCOUNTS_MAX), group = BUF_INIT(ACCOUNTS_MAX);
-        _cleanup_error_ Error local = ERROR_INIT;
 
         if (read_accounts(root_fd, "etc/passwd", &passwd, err) < 0 || read_accounts(root_fd, "etc/group", &group, err) < 0)
                 return -1;
-        if (ids_resolve(spec, passwd.data, passwd.size, group.data, group.size, ret, &local) == 0)
-                return 0;
-        if (lenient && local.code == ERROR_NOT_FOUND) {
-                *ret = (Ids){ 0 };
-                return 0;
-        }
-        return error_move(err, &local);
+        return ids_resolve(spec, passwd.data, passwd.size, group.data, group.size, ret, err);
+}
+
+int root_owner(int root_fd, const char *spec, uint32_t *ret_uid, uint32_t *ret_gid, Error *err)
+{
+        _cleanup_buf_ Buf passwd = BUF_INIT(ACCOUNTS_MAX), group = BUF_INIT(ACCOUNTS_MAX);
+
+        if (root_fd < 0 && spec[strspn(spec, "0123456789:")] && !streq(spec, "root") && !streq(spec, "root:root"))
+                return error_set(err, ERROR_INVALID, "invalid user '%s': with --link the image below is not looked at, so give numbers, not names", spec);
+        if (read_accounts(root_fd, "etc/passwd", &passwd, err) < 0 || read_accounts(root_fd, "etc/group", &group, err) < 0)
+                return -1;
+        return ids_resolve_owner(spec, passwd.data, passwd.size, group.data, group.size, ret_uid, ret_gid, err);
 }
 
 /* --- writing --- */

@@ -239,7 +239,6 @@ int copy_step_run(BuildStage *stage, Work *work, Digest *ret_diff_id, Error *err
 {
         _cleanup_(rootfs_freep) Rootfs *rootfs = NULL;
         _cleanup_(dest_freep) Dest *dest = NULL;
-        _cleanup_ids_ Ids ids = { 0 };
         CopyOwner owner = { .set = work->plan.chown != NULL };
         LayerInfo info;
         int root_fd = -1;
@@ -252,13 +251,8 @@ int copy_step_run(BuildStage *stage, Work *work, Digest *ret_diff_id, Error *err
                 root_fd = rootfs_fd(rootfs);
         }
         if (owner.set) {
-                if (root_ids(root_fd, work->plan.chown, true, &ids, err) < 0)
+                if (root_owner(root_fd, work->plan.chown, &owner.uid, &owner.gid, err) < 0)
                         return error_wrap(err, "--chown=%s", work->plan.chown);
-                owner.uid = ids.uid;
-                owner.gid = ids.gid;
-                /* A user that is only a number: the group is the same number. */
-                if (!strchr(work->plan.chown, ':') && work->plan.chown[strspn(work->plan.chown, "0123456789")] == '\0')
-                        owner.gid = ids.uid;
         }
         dest = dest_new(root_fd);
         if (copy_plan_apply(&work->plan, dest, &owner, clock_now(), err) < 0)

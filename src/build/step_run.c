@@ -15,7 +15,6 @@
 #include "build/run_root.h"
 #include "fs/path.h"
 
-#define HOSTNAME "buildkitsandbox"
 /* The last lines of a failed RUN that the error repeats. */
 #define TAIL_LINES 10
 #define TAIL_SIZE 8192
@@ -94,6 +93,7 @@ int run_step_key(BuildStage *stage, Work *work, bool probe, Error *err)
         hash_list(hash, &stage->stem.scope.env);
         hash_field_str(hash, stage->stem.image.config.user);
         hash_field_str(hash, dir);
+        hash_field_str(hash, strlist_env_get(&stage->build->options->build_args, "BUILDKIT_SANDBOX_HOSTNAME"));
         hash_field_u64(hash, network_of(stage, run));
         hash_field_u64(hash, run->has_security && run->security == RUN_SECURITY_INSECURE);
         hash_field_u64(hash, options->shm_size);
@@ -196,7 +196,7 @@ static int set_user(Running *running, Error *err)
         _cleanup_ids_ Ids ids = { 0 };
         RunSpec *spec = &running->spec;
 
-        if (root_ids(rootfs_fd(running->rootfs), str_empty(user) ? "0" : user, false, &ids, err) < 0)
+        if (root_ids(rootfs_fd(running->rootfs), str_empty(user) ? "0" : user, &ids, err) < 0)
                 return error_wrap(err, "USER %s", user);
         spec->uid = ids.uid;
         spec->gid = ids.gid;
@@ -231,12 +231,19 @@ static int add_file(Running *running, const char *kind, const void *data, size_t
         return 0;
 }
 
+static const char *host_name(const Build *build)
+{
+        const char *given = strlist_env_get(&build->options->build_args, "BUILDKIT_SANDBOX_HOSTNAME");
+
+        return str_empty(given) ? "buildkitsandbox" : given;
+}
+
 static int add_hosts(Running *running, Error *err)
 {
         const StrList *extra = &running->stage->build->options->add_hosts;
         _cleanup_buf_ Buf hosts = BUF_INIT(BUF_MAX_DEFAULT);
 
-        buf_puts(&hosts, "127.0.0.1\tlocalhost " HOSTNAME "\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+        buf_putf(&hosts, "127.0.0.1\tlocalhost %s\n::1\tlocalhost ip6-localhost ip6-loopback\n", host_name(running->stage->build));
         for (size_t i = 0; i < extra->n_items; i++) {
                 const char *colon = strpbrk(extra->items[i], ":=");
 
@@ -289,7 +296,7 @@ int run_root_spec(RunRoot *running, Error *err)
         if (work)
                 strlist_copy(&spec->args, &work->run_args);
         strlist_copy(&spec->env, &stage->stem.scope.env);
-        spec->hostname = xstrdup(HOSTNAME);
+        spec->hostname = xstrdup(host_name(stage->build));
         spec->umask = 022;
         spec->network = network_of(stage, command) == BUILD_NETWORK_NONE ? RUN_NETWORK_NONE : RUN_NETWORK_HOST;
         spec->privileged = command->has_security && command->security == RUN_SECURITY_INSECURE;

@@ -28,7 +28,6 @@ int workdir_step_run(BuildStage *stage, Work *work, Digest *ret_diff_id, Error *
         _cleanup_(rootfs_freep) Rootfs *rootfs = NULL;
         _cleanup_(dest_freep) Dest *dest = NULL;
         _cleanup_free_ char *path = work_dir(stage, work);
-        _cleanup_ids_ Ids ids = { 0 };
         const char *user = stage->stem.image.config.user;
         DestDirs dirs = { .mode = 0755, .mtime_ns = clock_now_or_epoch(stage->build->epoch) };
         DestNode *node;
@@ -36,10 +35,8 @@ int workdir_step_run(BuildStage *stage, Work *work, Digest *ret_diff_id, Error *
 
         if (stage_mount(stage, NULL, NULL, NULL, &rootfs, err) < 0)
                 return -1;
-        if (!str_empty(user) && root_ids(rootfs_fd(rootfs), user, true, &ids, err) < 0)
+        if (!str_empty(user) && root_owner(rootfs_fd(rootfs), user, &dirs.uid, &dirs.gid, err) < 0)
                 return -1;
-        dirs.uid = ids.uid;
-        dirs.gid = ids.gid;
         dest = dest_new(rootfs_fd(rootfs));
         if (dest_make_dirs(dest, path, &dirs, &node, err) < 0)
                 return -1;

@@ -257,6 +257,7 @@ static int layout_make(Layout *layout, Error *err)
 
         for (uint32_t i = 0; i < tree->n_inodes; i++)
                 tree->inodes[i].nlink = 0;
+        layout->end = EROFS_SLOT; /* no inode is number 0: readdir() of the C library leaves out an entry that says so, here ".." of what lies in the root */
         layout->dirs = NEW_ARRAY(uint32_t, tree->n_inodes);
         layout->dirs[layout->n_dirs++] = 0;
         root->nlink = 2;

@@ -188,6 +188,46 @@ int ids_resolve(const char *spec, const char *passwd, size_t passwd_size, const 
         return 0;
 }
 
+/* The named line's numbers. A line whose numbers cannot be read is passed over. */
+static bool find_name(const char *file, size_t size, const char *name, uint32_t *ret_id, uint32_t *ret_group)
+{
+        const char *at = file;
+        Line line;
+
+        while (line_next(&at, file + size, &line))
+                if (field_is(&line, 0, name, strlen(name)) && field_id(&line, 2, ret_id) && (!ret_group || field_id(&line, 3, ret_group)))
+                        return true;
+        return false;
+}
+
+int ids_resolve_owner(const char *spec, const char *passwd, size_t passwd_size, const char *group, size_t group_size, uint32_t *ret_uid, uint32_t *ret_gid,
+                      Error *err)
+{
+        const char *colon = strchr(spec, ':');
+        _cleanup_free_ char *user = colon ? xstrndup(spec, (size_t)(colon - spec)) : xstrdup(spec);
+        uint32_t uid = 0, gid = 0, found;
+        int r = streq(user, "root") ? 0 : given_id(user, &uid);
+
+        if (r < 0)
+                return error_set(err, ERROR_INVALID, "user '%s' is out of range: numbers go from 0 to 2147483647", user);
+        if (r > 0)
+                gid = uid;
+        else if (!streq(user, "root") && !find_name(passwd ? passwd : "", passwd_size, user, &uid, &gid))
+                uid = gid = 0;
+        if (colon) {
+                r = streq(colon + 1, "root") ? 0 : given_id(colon + 1, &found);
+                if (r < 0)
+                        return error_set(err, ERROR_INVALID, "group '%s' is out of range: numbers go from 0 to 2147483647", colon + 1);
+                if (streq(colon + 1, "root"))
+                        gid = 0;
+                else if (r > 0 || find_name(group ? group : "", group_size, colon + 1, &found, NULL))
+                        gid = found;
+        }
+        *ret_uid = uid;
+        *ret_gid = gid;
+        return 0;
+}
+
 void ids_done(Ids *ids)
 {
         free(ids->groups);

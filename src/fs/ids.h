@@ -25,10 +25,17 @@ void ids_done(Ids *ids);
 
 /*
  * Resolves "user", "user:group", "uid", "uid:gid" or any mix ("" is root). `passwd` and `group` are the texts, or NULL with size 0 when there is no such file.
- * A number that no line has is taken as it is, with group 0. NOT_FOUND: a name that no line has (what COPY --chown of BuildKit takes as 0:0 and USER refuses);
- * INVALID: malformed, or a number beyond 2^31-1.
+ * A number that no line has is taken as it is, with group 0. NOT_FOUND: a name that no line has; INVALID: malformed, or a number beyond 2^31-1.
  */
 int ids_resolve(const char *spec, const char *passwd, size_t passwd_size, const char *group, size_t group_size, Ids *ret, Error *err);
+
+/*
+ * Who owns what COPY --chown and WORKDIR make, which is another rule: a number is both user and group and is not looked up; a name is itself and its group of
+ * passwd; a group given changes the group. Names that no line has count as 0 (a user) or change nothing (a group). INVALID: a number beyond 2^31-1.
+ * Source: BuildKit's readUser().
+ */
+int ids_resolve_owner(const char *spec, const char *passwd, size_t passwd_size, const char *group, size_t group_size, uint32_t *ret_uid, uint32_t *ret_gid,
+                      Error *err);
 
 /* One group by name or number ("--group-add"). NOT_FOUND, INVALID as above. */
 int ids_resolve_group(const char *spec, const char *group, size_t group_size, uint32_t *ret, Error *err);

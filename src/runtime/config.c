@@ -158,10 +158,13 @@ static int write_process(JsonWriter *writer, const RunSpec *spec, CapSet capabil
         write_uint(writer, "gid", spec->gid);
         if (spec->umask)
                 write_uint(writer, "umask", spec->umask);
+        /* The group itself is one of them, as docker and BuildKit have it: programs that look only there find it. */
         json_writer_key(writer, "additionalGids");
         json_writer_begin_array(writer);
+        json_writer_uint(writer, spec->gid);
         for (size_t i = 0; i < spec->n_groups; i++)
-                json_writer_uint(writer, spec->groups[i]);
+                if (spec->groups[i] != spec->gid)
+                        json_writer_uint(writer, spec->groups[i]);
         json_writer_end_array(writer);
         json_writer_end_object(writer);
         json_writer_key(writer, "args");

@@ -79,9 +79,38 @@ static void test_no_files_and_hostile_ones(void **state)
         assert_int_equal(ids.uid, 9);
 }
 
+/* What COPY --chown makes: root only where root was meant. */
+static void test_owners(void **state)
+{
+        static const struct {
+                const char *spec;
+                uint32_t uid, gid;
+        } owners[] = {
+                { "adm", 500, 501 },      { "adm:bin", 500, 3 },  { "adm:nogroup", 500, 501 }, { "adm:77", 500, 77 }, { "500", 500, 500 },
+                { "500:team", 500, 600 }, { "1000", 1000, 1000 }, { ":team", 0, 600 },         { "nobody", 0, 0 },    { "nobody:9", 0, 9 },
+                { "root", 0, 0 },         { "7:root", 7, 0 },     { "adm:", 500, 501 },        { "bad", 0, 0 },       { "2147483647", 2147483647, 2147483647 },
+        };
+        static const char *const refused[] = { "2147483648", "-1", "adm:4294967294" };
+        uint32_t uid, gid;
+
+        for (size_t i = 0; i < ARRAY_LEN(owners); i++) {
+                _cleanup_error_ Error err = ERROR_INIT;
+
+                assert_int_equal(ids_resolve_owner(owners[i].spec, passwd, strlen(passwd), group, strlen(group), &uid, &gid, &err), 0);
+                if (uid != owners[i].uid || gid != owners[i].gid)
+                        fail_msg("'%s' gives %u:%u", owners[i].spec, uid, gid);
+        }
+        for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+                _cleanup_error_ Error err = ERROR_INIT;
+
+                assert_int_equal(ids_resolve_owner(refused[i], NULL, 0, NULL, 0, &uid, &gid, &err), -1);
+                assert_int_equal(err.code, ERROR_INVALID);
+        }
+}
+
 int main(void)
 {
-        const struct CMUnitTest tests[] = { cmocka_unit_test(test_table), cmocka_unit_test(test_no_files_and_hostile_ones) };
+        const struct CMUnitTest tests[] = { cmocka_unit_test(test_table), cmocka_unit_test(test_owners), cmocka_unit_test(test_no_files_and_hostile_ones) };
 
         return cmocka_run_group_tests_name("fs/ids", tests, NULL, NULL);
 }
