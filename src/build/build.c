@@ -13,6 +13,7 @@
 #include "build/engine.h"
 #include "build/git.h"
 #include "build/git_add.h"
+#include "build/intake.h"
 #include "build/lint.h"
 #include "build/named.h"
 #include "build/ssh.h"
@@ -104,6 +105,7 @@ void build_free(Build *build)
         free(build->dockerfile_name);
         drop_secrets(build);
         strlist_done(&build->names);
+        intake_close(build);
         sources_free(build->sources);
         progress_free(build->progress);
         if (build->stop_fd >= 0)
@@ -157,7 +159,7 @@ static int run_all(Build *build, BuildResult *ret, Error *err)
                 keep_finished(build);
                 return -1;
         }
-        if (build_check(build, err) < 0 || build_finish(build, ret, err) < 0)
+        if (build_check(build, err) < 0 || build_finish(build, ret, err) < 0 || intake_pin(build, err) < 0)
                 return -1;
         return cache_export_all(build, err);
 }

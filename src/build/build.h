@@ -145,6 +145,9 @@ typedef struct BuildOptions {
         const BuildCacheFrom *cache_from;
         size_t n_cache_from;
 
+        const char *pin;    /* file that gets the lock of everything taken from outside; "": mica.lock beside the Dockerfile; NULL: none */
+        const char *locked; /* file that the build must agree with; likewise */
+
         int64_t epoch; /* SOURCE_DATE_EPOCH in seconds, -1: none. The build argument of that name has precedence */
         unsigned jobs; /* steps at the same time; 0: as many as there are processors */
 

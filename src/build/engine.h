@@ -36,6 +36,7 @@ typedef struct BuildTarget BuildTarget;
 typedef struct BuildStage BuildStage;
 typedef struct Scheduler Scheduler;
 typedef struct SshAgent SshAgent;
+typedef struct Intake Intake;
 
 /* One instruction of a stage: its own, or a trigger of its base image. */
 typedef struct Step {
@@ -143,6 +144,7 @@ struct Build {
         Timestamp started;
         StrList names;    /* normalised tags */
         Sources *sources; /* what it took from outside */
+        Intake *intake;   /* what it may take; intake.h */
 
         BuildStage **stages; /* those of the Dockerfile for each target, then images that are only copied from */
         size_t n_stages, stages_capacity;

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "build/git_run.h"
+#include "build/intake.h"
 
 /* Part of the key of a checkout: raise it when the same commit begins to make another layer. */
 #define CHECKOUT_FORMAT 1
@@ -182,7 +183,7 @@ static int merge_options(GitSource *source, Tristate keep_git_dir, const char *c
         return 0;
 }
 
-static void note_source(Build *build, const GitSource *source)
+static int take_source(Build *build, const GitSource *source, Error *err)
 {
         const GitUrl *url = &source->url;
         _cleanup_free_ char *shown = git_url_shown(url), *uri = url->ref ? xasprintf("%s#%s", shown, url->ref) : xstrdup(shown);
@@ -190,7 +191,7 @@ static void note_source(Build *build, const GitSource *source)
         SourceRecord record = { .kind = SOURCE_GIT, .uri = uri, .asked = asked };
 
         strcpy(record.commit, source->commit);
-        sources_add(build->sources, &record);
+        return intake_take(build, &record, err);
 }
 
 int git_resolve(Build *build, const char *text, Tristate keep_git_dir, const char *checksum, GitSource *ret, Error *err)
@@ -200,10 +201,9 @@ int git_resolve(Build *build, const char *text, Tristate keep_git_dir, const cha
 
         if (is_git <= 0)
                 return is_git;
-        if (merge_options(&source, keep_git_dir, checksum, err) < 0 || find_commit(build, &source, err) < 0 ||
-            check_checksum(&source, source.url.checksum, err) < 0)
+        if (merge_options(&source, keep_git_dir, checksum, err) < 0 || intake_git(build, &source.url, &source.keep_git_dir, err) < 0 ||
+            find_commit(build, &source, err) < 0 || check_checksum(&source, source.url.checksum, err) < 0 || take_source(build, &source, err) < 0)
                 return -1;
-        note_source(build, &source);
         *ret = source;
         source = (GitSource){ 0 };
         return 1;

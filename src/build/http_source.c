@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "build/intake.h"
 #include "build/secret.h"
 #include "store/http_memory.h"
 
@@ -89,19 +90,37 @@ static int check_digest(const Digest *got, const Digest *expected, const char *s
 {
         char a[DIGEST_TEXT_SIZE], b[DIGEST_TEXT_SIZE];
 
-        if (!expected || !digest_is_set(expected) || digest_equal(got, expected))
+        if (!digest_is_set(expected) || digest_equal(got, expected))
                 return 0;
         return error_set(err, ERROR_CORRUPT, "digest mismatch %s: '%s' was expected to be %s", digest_format(got, a), shown, digest_format(expected, b));
 }
 
-int http_source_note(Build *build, const char *url, const Digest *digest, Error *err)
+static int take_source(Build *build, const char *url, const Digest *digest, Error *err)
 {
         _cleanup_free_ char *shown = http_url_shown(url);
         SourceRecord record = { .kind = SOURCE_HTTP, .uri = shown, .digest = *digest };
 
-        (void)err;
-        sources_add(build->sources, &record);
-        return 0;
+        return intake_take(build, &record, err);
+}
+
+/* What policies make of a URL and a checksum; a checksum that was given may not become another. */
+static int ask_policy(Build *build, const char *url, const Digest *expected, char **ret_url, Digest *ret_expected, Error *err)
+{
+        _cleanup_free_ char *shown = http_url_shown(url);
+        bool given = expected && digest_is_set(expected);
+
+        *ret_expected = given ? *expected : (Digest){ 0 };
+        if (intake_http(build, url, ret_url, ret_expected, err) < 0)
+                return -1;
+        return given ? check_digest(expected, ret_expected, shown, err) : 0;
+}
+
+int http_source_note(Build *build, const char *url, const Digest *digest, Error *err)
+{
+        _cleanup_free_ char *used = NULL;
+        Digest wanted;
+
+        return ask_policy(build, url, digest, &used, &wanted, err) < 0 ? -1 : take_source(build, used, digest, err);
 }
 
 /* Forgetting costs a download, so a failure is no failure of the build. */
@@ -114,17 +133,17 @@ static void remember(Build *build, const char *url, const HttpResponse *response
                 log_debug("cannot remember a URL: %s", error_message(&ignored));
 }
 
-int http_source_fetch(Build *build, BuildVertex *vertex, const char *url, const Digest *expected, bool revalidate, const Sink *to, HttpFile *ret, Error *err)
+static int fetch(Build *build, BuildVertex *vertex, const char *url, const Digest *expected, bool revalidate, const Sink *to, HttpFile *ret, Error *err)
 {
         _cleanup_free_ char *shown = http_url_shown(url), *condition = NULL;
         _cleanup_secret_string_ char *credentials = NULL;
-        _cleanup_(hash_freep) Hash *hash = hash_new(expected && digest_is_set(expected) ? expected->algorithm : DIGEST_SHA256);
+        _cleanup_(hash_freep) Hash *hash = hash_new(digest_is_set(expected) ? expected->algorithm : DIGEST_SHA256);
         _cleanup_http_response_ HttpResponse response = HTTP_RESPONSE_INIT;
         _cleanup_http_memory_ HttpMemory memory = { 0 };
-        Fetch fetch = { .build = build, .vertex = vertex, .shown = shown, .to = to, .hash = hash };
-        Sink sink = { .write = take, .user = &fetch };
+        Fetch state = { .build = build, .vertex = vertex, .shown = shown, .to = to, .hash = hash };
+        Sink sink = { .write = take, .user = &state };
         const char *headers[3] = { 0 };
-        HttpRequest request = { .url = url, .headers = headers, .progress = tell, .user = &fetch };
+        HttpRequest request = { .url = url, .headers = headers, .progress = tell, .user = &state };
         size_t n_headers = 0;
 
         if (find_credentials(build, url, &credentials, err) < 0)
@@ -139,15 +158,23 @@ int http_source_fetch(Build *build, BuildVertex *vertex, const char *url, const 
         }
         if (http_fetch(&request, &sink, &response, err) < 0)
                 return -1;
-        *ret = (HttpFile){ .size = fetch.size, .unchanged = response.status == 304 };
+        *ret = (HttpFile){ .size = state.size, .unchanged = response.status == 304 };
         ret->digest = ret->unchanged ? memory.digest : hash_digest(hash);
         ret->mtime_ns = ret->unchanged ? memory.mtime_ns : http_date(response.last_modified);
-        if (check_digest(&ret->digest, expected, shown, err) < 0 || http_source_note(build, url, &ret->digest, err) < 0)
+        if (check_digest(&ret->digest, expected, shown, err) < 0 || take_source(build, url, &ret->digest, err) < 0)
                 return -1;
         if (ret->unchanged)
                 return 0;
         if (vertex)
-                progress_status(build->progress, vertex, shown, fetch.size, fetch.size, true);
+                progress_status(build->progress, vertex, shown, state.size, state.size, true);
         remember(build, url, &response, ret);
         return 0;
+}
+
+int http_source_fetch(Build *build, BuildVertex *vertex, const char *url, const Digest *expected, bool revalidate, const Sink *to, HttpFile *ret, Error *err)
+{
+        _cleanup_free_ char *used = NULL;
+        Digest wanted;
+
+        return ask_policy(build, url, expected, &used, &wanted, err) < 0 ? -1 : fetch(build, vertex, used, &wanted, revalidate, to, ret, err);
 }

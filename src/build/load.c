@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "build/context.h"
 #include "build/engine.h"
+#include "build/intake.h"
 #include "build/named.h"
 #include "dockerfile/limits.h"
 #include "http/client.h"
@@ -105,6 +106,8 @@ static int load_dockerfile(Build *build, char **ret_path, Error *err)
                 build->dockerfile_name = xstrdup("Dockerfile"); /* an empty one, which the parser refuses */
                 return 0;
         }
+        if (intake_other(build, "local://dockerfile", err) < 0)
+                return -1;
         if (options->dockerfile)
                 path = xstrdup(options->dockerfile);
         else if (find_dockerfile(build, &path, err) < 0)
@@ -192,7 +195,8 @@ int build_context(Build *build, SourceTree **ret, Error *err)
                 return error_set(err, ERROR_INVALID, "this build has no context directory to read files from");
         pthread_mutex_lock(&build->lock);
         if (!build->context) {
-                if (!build->digests)
+                result = intake_other(build, "local://context", err);
+                if (result == 0 && !build->digests)
                         result = file_digests_open(build->store, build->options->context, &build->digests, err);
                 if (result == 0)
                         result = open_directory_tree(build, build->options->context, "build context", true, build->digests, &build->context, err);
@@ -307,7 +311,7 @@ int build_load(Build *build, Error *err)
         _cleanup_free_ char *title = NULL;
         BuildVertex *vertex;
 
-        if (named_check(build, err) < 0 || load_names(build, err) < 0 || load_platforms(build, err) < 0)
+        if (intake_open(build, err) < 0 || named_check(build, err) < 0 || load_names(build, err) < 0 || load_platforms(build, err) < 0)
                 return -1;
         if (load_dockerfile(build, &path, err) < 0)
                 return -1;

@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "build/context.h"
+#include "build/intake.h"
 #include "build/snapshot.h"
 #include "dockerfile/limits.h"
 #include "fs/path.h"
@@ -106,6 +107,10 @@ static int open_directory(Build *build, const BuildNamedContext *named, NamedTre
         TreeOptions options = { .name = shown, .root_fd = fd, .anonymous = true, .live = true };
         SourceRecord record = { .kind = SOURCE_LOCAL, .uri = named->name, .asked = named->value };
 
+        _cleanup_free_ char *identifier = xasprintf("local://%s", named->name);
+
+        if (intake_other(build, identifier, err) < 0)
+                return -1;
         if (fd < 0)
                 return error_errno(err, errno, "cannot open the directory '%s' (%s)", named->value, shown);
         if (read_ignore(fd, shown, &ret->ignore, err) < 0 || file_digests_open(build->store, named->value, &ret->digests, err) < 0)
@@ -114,8 +119,7 @@ static int open_directory(Build *build, const BuildNamedContext *named, NamedTre
         options.digests = ret->digests;
         if (source_tree_open(&options, &ret->tree, err) < 0)
                 return -1;
-        sources_add(build->sources, &record);
-        return 0;
+        return intake_take(build, &record, err);
 }
 
 void named_tree_free(void *tree)
@@ -201,9 +205,19 @@ static int split_layout(const char *value, char **ret_path, char **ret_tag, Dige
         return at && digest_parse(at + 1, ret_digest, err) < 0 ? error_wrap(err, "oci-layout://%s", value) : 0;
 }
 
+/* BuildKit names what came from a layout after the context, as a full reference. New string. */
+static char *layout_identifier(const char *pinned)
+{
+        _cleanup_reference_ Reference reference = { 0 };
+        _cleanup_error_ Error ignored = ERROR_INIT;
+        _cleanup_free_ char *full = reference_parse(pinned, &reference, &ignored) == 0 ? reference_text(&reference) : xstrdup(pinned);
+
+        return xasprintf(LAYOUT "%s", full);
+}
+
 static int layout_image(Build *build, const BuildNamedContext *named, const char *platform, ImageConfig *ret, Error *err)
 {
-        _cleanup_free_ char *path = NULL, *tag = NULL, *pinned = NULL, *uri = NULL, *shown = NULL;
+        _cleanup_free_ char *path = NULL, *tag = NULL, *pinned = NULL, *uri = NULL, *shown = NULL, *identifier = NULL;
         _cleanup_platform_ Platform wanted = { 0 };
         _cleanup_error_ Error ignored = ERROR_INIT;
         char text[DIGEST_TEXT_SIZE];
@@ -219,8 +233,8 @@ static int layout_image(Build *build, const BuildNamedContext *named, const char
                 uri = xstrdup(pinned);
         record.uri = uri;
         record.platform = shown = platform_format(&ret->platform, false);
-        sources_add(build->sources, &record);
-        return 0;
+        identifier = layout_identifier(pinned);
+        return intake_other(build, identifier, err) < 0 ? -1 : intake_take(build, &record, err);
 }
 
 /* --- all kinds --- */

@@ -184,6 +184,11 @@ int run_mounts_hash(BuildStage *stage, Work *work, Hash *hash, Error *err)
                         hash_field_str(hash, mount->target ? target : NULL);
                         hash_field_str(hash, mount->env);
                         hash_field_str(hash, mount->id ? mount->id : mount->source);
+                        /* One that must be there is not answered by a step that ran without it. */
+                        hash_field_u64(hash, mount->required);
+                        hash_field_u64(hash, mount->has_mode ? mount->mode : UINT64_MAX);
+                        hash_field_u64(hash, mount->has_uid ? mount->uid : UINT64_MAX);
+                        hash_field_u64(hash, mount->has_gid ? mount->gid : UINT64_MAX);
                         continue;
                 }
                 if (mount->type == MOUNT_CACHE)

@@ -51,6 +51,10 @@ const Option build_options[] = {
         { "label", 0, OPTION_LIST, offsetof(BuildFlags, labels), .help = "Set metadata for an image" },
         { "load", 0, OPTION_BOOL, offsetof(BuildFlags, load),
           .help = "Shorthand for \"--output=type=docker\": the image is in the store also when there are other outputs" },
+        { "locked", 0, OPTION_STRING, offsetof(BuildFlags, locked), "file",
+          .help = "Refuse everything from outside (images, http, git) that is not in the lock with the same digest (default: \"mica.lock\" beside the "
+                  "Dockerfile)",
+          .implied = "", .flags = OPTION_FILE },
         { "metadata-file", 0, OPTION_STRING, offsetof(BuildFlags, metadata_file), .help = "Write build result metadata to a file", .flags = OPTION_FILE },
         { "network", 0, OPTION_STRING, offsetof(BuildFlags, network), .help = "Set the networking mode for the \"RUN\" instructions during build",
           .value = "default", .choices = "default|host|none" },
@@ -58,6 +62,9 @@ const Option build_options[] = {
         { "no-cache-filter", 0, OPTION_CSV, offsetof(BuildFlags, no_cache_filter), "stages", .help = "Do not cache specified stages" },
         { "output", 'o', OPTION_LIST, offsetof(BuildFlags, outputs),
           .help = "Output destination (format: \"type=image|oci|docker|tar|local|cacheonly,dest=path\"; default: an image in the store)" },
+        { "pin", 0, OPTION_STRING, offsetof(BuildFlags, pin), "file",
+          .help = "Write the lock of everything that the build takes from outside (default: \"mica.lock\" beside the Dockerfile)", .implied = "",
+          .flags = OPTION_FILE },
         { "platform", 0, OPTION_CSV, offsetof(BuildFlags, platforms), "platforms",
           .help = "Set target platforms for build: an image for each, under one name" },
         { "progress", 0, OPTION_STRING, offsetof(BuildFlags, progress), .help = "Set type of progress output (auto, plain, tty, rawjson, quiet)",
@@ -315,6 +322,8 @@ int build_request_make(const BuildFlags *flags, const char *path, BuildRequest *
         options->debug_shell = flags->debug_shell;
         strlist_copy(&options->platforms, &flags->platforms);
         options->cgroup_parent = flags->cgroup_parent;
+        options->pin = flags->pin;
+        options->locked = flags->locked;
         options->no_cache = flags->no_cache;
         options->host_ca = flags->host_ca || (host_ca && streq(host_ca, "1"));
         options->shm_size = flags->shm_size > 0 ? (uint64_t)flags->shm_size : 0;

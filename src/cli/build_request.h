@@ -20,10 +20,11 @@ typedef struct BuildFlags {
         int64_t jobs;
         StrList labels;
         bool load;
+        const char *locked;
         const char *metadata_file, *network;
         bool no_cache;
         StrList no_cache_filter, outputs, platforms;
-        const char *progress;
+        const char *pin, *progress;
         bool push, quiet, rm;
         const char *provenance, *sbom;
         StrList secrets;

@@ -64,7 +64,7 @@ static char *option_column(const Option *option)
         _cleanup_free_ char *optional = NULL;
 
         if (option->implied)
-                optional = xasprintf("[=%s]", option->implied);
+                optional = xasprintf("[=%s]", *option->implied ? option->implied : option_meta(option));
         if (option->letter)
                 return xasprintf("  -%c, --%s%s%s%s", option->letter, option->name, *meta && !optional ? " " : "", optional ? "" : meta,
                                  optional ? optional : "");
