@@ -32,8 +32,10 @@ static int write_text(const BuildCallResult *result, Buf *out, Error *err)
 {
         const LintResult *lint = &result->lint;
         _cleanup_free_ const LintWarning **order = by_line(lint);
+        _cleanup_(source_lines_done) SourceLines lines;
 
         (void)err;
+        source_lines_init(&lines, result->text.data ? result->text.data : "", result->text.size);
         if (lint->n_warnings == 1)
                 buf_puts(out, "Check complete, 1 warning has been found!\n");
         else if (lint->n_warnings)
@@ -46,7 +48,7 @@ static int write_text(const BuildCallResult *result, Buf *out, Error *err)
                 if (!str_empty(warning->rule->url))
                         buf_putf(out, " - %s", warning->rule->url);
                 buf_putf(out, "\n%s\n", detail);
-                source_render(result->path, result->text.data, result->text.size, &warning->range, 1, out);
+                source_lines_render(&lines, result->path, &warning->range, 1, out);
         }
         if (lint->has_build_error)
                 buf_puts(out, lint->n_warnings ? "\n" : "");

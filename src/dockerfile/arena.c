@@ -7,6 +7,7 @@
 #include "base/mem.h"
 
 #define BLOCK_SIZE ((size_t)16 << 10)
+#define FIRST_SIZE ((size_t)1 << 10) /* many arenas hold one small instruction */
 #define ALIGNMENT 16
 
 typedef struct Block {
@@ -63,7 +64,7 @@ void *arena_alloc(Arena *arena, size_t size)
                 return own->data;
         }
         if (!first || first->size - first->used < size) {
-                Block *block = block_new(BLOCK_SIZE);
+                Block *block = block_new(first || size > FIRST_SIZE ? BLOCK_SIZE : FIRST_SIZE);
 
                 block->next = first;
                 arena->blocks = first = block;

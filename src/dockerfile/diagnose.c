@@ -94,16 +94,32 @@ static void put_line(Buf *out, const char *line, size_t size)
                 buf_puts(out, "...");
 }
 
-void source_render(const char *filename, const char *text, size_t size, const SourceRange *ranges, size_t n_ranges, Buf *out)
+void source_lines_init(SourceLines *lines, const char *text, size_t size)
 {
-        uint32_t n_lines = 1, start = 0, end = 0, first, line = 1;
         const char *stop = text + size;
+
+        *lines = (SourceLines){ .text = text, .size = size };
+        GROW(lines->starts, lines->capacity, 1);
+        lines->starts[lines->n_lines++] = text;
+        for (const char *p = text; (p = memchr(p, '\n', (size_t)(stop - p))) != NULL; p++) {
+                GROW(lines->starts, lines->capacity, (size_t)lines->n_lines + 1);
+                lines->starts[lines->n_lines++] = p + 1;
+        }
+}
+
+void source_lines_done(SourceLines *lines)
+{
+        free(lines->starts);
+        *lines = (SourceLines){ 0 };
+}
+
+void source_lines_render(const SourceLines *lines, const char *filename, const SourceRange *ranges, size_t n_ranges, Buf *out)
+{
+        uint32_t n_lines = lines->n_lines, start = 0, end = 0, first;
         int padding, padded = 0;
 
         if (n_ranges == 0)
                 return;
-        for (const char *p = text; (p = memchr(p, '\n', (size_t)(stop - p))) != NULL; p++)
-                n_lines++;
         for (size_t i = 0; i < n_ranges; i++) {
                 if (i == 0 || ranges[i].start < start)
                         start = ranges[i].start;
@@ -129,24 +145,27 @@ void source_render(const char *filename, const char *text, size_t size, const So
         }
 
         buf_putf(out, "%s:%u\n--------------------\n", filename, first);
-        for (const char *p = text; line <= end; line++) {
-                const char *newline = memchr(p, '\n', (size_t)(stop - p));
-                const char *line_end = newline ? newline : stop;
+        for (uint32_t line = start; line <= end; line++) {
+                const char *p = lines->starts[line - 1], *line_end = line < n_lines ? lines->starts[line] - 1 : lines->text + lines->size;
 
                 if (line == start + SHOWN_LINES_MAX && end - line > SHOWN_LINES_MAX / 10) {
                         buf_putf(out, " ... | %u more lines\n", end - line + 1);
                         break;
                 }
-                if (line >= start) {
-                        buf_putf(out, " %3u | %s ", line, is_marked(ranges, n_ranges, line) ? ">>>" : "   ");
-                        put_line(out, p, (size_t)(line_end - p));
-                        buf_putc(out, '\n');
-                }
-                if (!newline)
-                        break;
-                p = newline + 1;
+                buf_putf(out, " %3u | %s ", line, is_marked(ranges, n_ranges, line) ? ">>>" : "   ");
+                put_line(out, p, (size_t)(line_end - p));
+                buf_putc(out, '\n');
         }
         buf_puts(out, "--------------------\n");
+}
+
+void source_render(const char *filename, const char *text, size_t size, const SourceRange *ranges, size_t n_ranges, Buf *out)
+{
+        SourceLines lines;
+
+        source_lines_init(&lines, text, size);
+        source_lines_render(&lines, filename, ranges, n_ranges, out);
+        source_lines_done(&lines);
 }
 
 #define SUGGEST_WORD_MAX 256

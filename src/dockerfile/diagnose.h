@@ -45,6 +45,17 @@ char *diagnosis_message(const Diagnosis *diag);
  */
 void diagnosis_render(const Diagnosis *diag, const char *filename, const char *text, size_t size, Buf *out);
 
+/* Where the lines of a text begin, for showing many places of it. The text is borrowed. */
+typedef struct SourceLines {
+        const char *text, **starts;
+        size_t size, capacity;
+        uint32_t n_lines;
+} SourceLines;
+
+void source_lines_init(SourceLines *lines, const char *text, size_t size);
+void source_lines_done(SourceLines *lines);
+void source_lines_render(const SourceLines *lines, const char *filename, const SourceRange *ranges, size_t n_ranges, Buf *out);
+
 /* The same for any set of lines (lint warnings). */
 void source_render(const char *filename, const char *text, size_t size, const SourceRange *ranges, size_t n_ranges, Buf *out);
 
