@@ -245,7 +245,7 @@ static void take_line(Output *output)
 
         if ((text = str_after(line, "I: "))) {
                 /* Steps only ("downloading packages with apt..."), not remarks on mmdebstrap's own doings. */
-                if (output->options->progress && str_ends(text, "...") && !strchr(text, '/'))
+                if (output->options->progress && str_ends(text, "...") && !strchr(text, '/') && !str_starts(text, "main()"))
                         output->options->progress(output->options->user, text);
         } else if (str_starts(line, "E: ")) {
                 if (output->errors.size + output->line.size + 1 > KEPT_ERRORS)
@@ -299,7 +299,44 @@ static int pump(int out_fd, int err_fd, LayerWriter *writer, Output *output, Err
         return 0;
 }
 
-static int run_mmdebstrap(const StrList *argv, const StrList *env, LayerWriter *writer, const BootstrapOptions *options, Error *err)
+/* What apt says of its own command line adds nothing to what it said before. */
+static bool is_noise(const char *line)
+{
+        static const char *const starts[] = { "apt", "mmdebstrap failed", "Some index files", "Unable to fetch some archives", "Unable to correct problems" };
+
+        for (size_t i = 0; i < ARRAY_LEN(starts); i++)
+                if (str_starts(line, starts[i]))
+                        return true;
+        return false;
+}
+
+/* From the lines that begin with "E: ", what went wrong and what to do. */
+static int explain(const Suite *suite, const char *errors, int status, Error *err)
+{
+        _cleanup_strlist_ StrList lines = { 0 };
+        _cleanup_free_ char *text = NULL;
+
+        for (const char *p = errors; *p;) {
+                size_t n = strcspn(p, "\n");
+                _cleanup_free_ char *line = xstrndup(p, n);
+                const char *said = str_after(line, "E: ") ? str_after(line, "E: ") : line, *name = str_after(said, "Unable to locate package ");
+
+                if (name)
+                        return error_set(err, ERROR_INVALID, "Debian %s (%s) has no package '%s': see https://packages.debian.org/%s/ for the names",
+                                         suite->version, suite->name, name, suite->name);
+                if (str_starts(said, "Failed to fetch") || str_starts(said, "Could not resolve"))
+                        return error_set(err, ERROR_NETWORK, "the archive cannot be read: %s (--mirror names another one)", said);
+                if (!is_noise(said))
+                        strlist_add(&lines, said);
+                p += n + (p[n] == '\n');
+        }
+        text = strlist_join(&lines, "\n");
+        error_set(err, ERROR_EXIT, "mmdebstrap ended with status %d%s%s", status, *text ? ": " : "", text);
+        err->status = status;
+        return -1;
+}
+
+static int run_mmdebstrap(const Suite *suite, const StrList *argv, const StrList *env, LayerWriter *writer, const BootstrapOptions *options, Error *err)
 {
         _cleanup_close_ int out_read = -1, err_read = -1;
         Output output = { .options = options, .line = BUF_INIT(KEPT_ERRORS), .errors = BUF_INIT(KEPT_ERRORS) };
@@ -340,10 +377,7 @@ static int run_mmdebstrap(const StrList *argv, const StrList *env, LayerWriter *
         } else if (child_wait(pid, &status, err) < 0) {
                 r = -1;
         } else if (status != 0) {
-                _cleanup_free_ char *text = str_trim(buf_str(&output.errors));
-
-                r = error_set(err, ERROR_EXIT, "mmdebstrap ended with status %d%s%s", status, *text ? ":\n" : "", text);
-                err->status = status;
+                r = explain(suite, buf_str(&output.errors), status, err);
         }
         buf_done(&output.line);
         buf_done(&output.errors);
@@ -415,7 +449,7 @@ int bootstrap_run(Store *store, const BootstrapOptions *options, BootstrapResult
         if (lease_new(store, "bootstrap", &lease, err) < 0 || make_argv(&plan, options, lease, &argv, err) < 0 ||
             make_env(&plan, options, lease, when, &env, err) < 0 || layer_writer_open(lease, &writer, err) < 0)
                 return -1;
-        if (run_mmdebstrap(&argv, &env, writer, options, err) < 0 || layer_writer_commit(writer, NULL, &ret->layer, err) < 0)
+        if (run_mmdebstrap(plan.suite, &argv, &env, writer, options, err) < 0 || layer_writer_commit(writer, NULL, &ret->layer, err) < 0)
                 return error_wrap(err, "cannot make '%s'", options->source);
         if (write_image(lease, &plan, options, &ret->layer, when, &ret->id, err) < 0)
                 return -1;

@@ -35,8 +35,8 @@ void bootstrap_result_done(BootstrapResult *result);
 
 /*
  * Makes the image and points the names at it. Needs root (mmdebstrap's root mode).
- * Errors: INVALID (unknown source, suite, variant, package or tag name), UNSUPPORTED (mmdebstrap is not installed, not root), EXIT (mmdebstrap failed: its last
- * error lines), CANCELLED, those of the store.
+ * Errors: INVALID (unknown source, suite, variant, package or tag name), UNSUPPORTED (mmdebstrap is not installed, not root), NETWORK (the archive cannot be
+ * read), EXIT (mmdebstrap failed: its last error lines), CANCELLED, those of the store.
  */
 int bootstrap_run(Store *store, const BootstrapOptions *options, BootstrapResult *ret, Error *err);
 

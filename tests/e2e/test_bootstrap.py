@@ -1,6 +1,9 @@
 """Base images from Debian's archive, and the examples that stand on them. Needs the archive (and, for Flask, PyPI) to be reachable."""
+import os
 import shutil
+import signal
 import subprocess
+import time
 
 import pytest
 from conftest import ROOT, Mica, require_root, require_tool
@@ -69,6 +72,14 @@ def test_distroless_runs_python_without_a_shell(bases):
     assert "Package: dpkg\n" not in status and "Package: bash\n" not in status
 
 
+def test_trixie(bases):
+    """The other suite: its Python, and its own release in os-release."""
+    bases("bootstrap", "-q", "--include", "python3", "-t", "trixie", "debian:13-distroless", timeout=300)
+    script = "import sys; print(sys.version_info[:2]); print([line for line in open('/etc/os-release') if 'CODENAME' in line])"
+    out = bases("run", "--rm", "--network", "none", "trixie", "python3", "-c", script).out
+    assert "(3, 13)" in out and "trixie" in out
+
+
 def test_bases_are_reproducible(bases, make_mica):
     other = make_mica()
     first = bases("bootstrap", "-q", "-t", "repro:1", "debian:bookworm-distroless", env=EPOCH, timeout=300).out
@@ -97,7 +108,53 @@ def test_wrong_sources_are_refused_at_once(mica, arguments, message):
 
 
 def test_an_unknown_package_is_named(bases):
-    assert "no-such-package" in bases.fails(1, "bootstrap", "--include", "no-such-package", "debian:bookworm-distroless", timeout=300).err
+    result = bases.fails(1, "bootstrap", "--include", "no-such-package", "debian:bookworm-distroless", timeout=300)
+    assert "Debian 12 (bookworm) has no package 'no-such-package': see https://packages.debian.org/bookworm/" in result.err.splitlines()[-1] and "apt" not in result.err.splitlines()[-1], result
+
+
+def test_an_archive_that_is_not_there(mica):
+    require_root()
+    result = mica.fails(1, "bootstrap", "--mirror", "http://127.0.0.1:1/debian", "busybox")
+    assert "the archive cannot be read" in result.err and "--mirror" in result.err and result.err.splitlines()[-1].startswith("mica: cannot make 'busybox'"), result
+
+
+def test_who_is_not_root_is_told_so(mica_path, tmp_path):
+    require_root()
+    own = tmp_path / "mica"
+    shutil.copy(mica_path, own)
+    for path in (own, *list(own.parents)[:-2]):
+        path.chmod(0o755)
+    command = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", own, "bootstrap", "busybox"]
+    done = subprocess.run(command, env={"HOME": "/nonexistent", "MICA_ROOT": f"/tmp/mica-nobody-{os.getpid()}", "PATH": os.environ["PATH"]}, stderr=subprocess.PIPE, text=True)
+    shutil.rmtree(f"/tmp/mica-nobody-{os.getpid()}", ignore_errors=True)
+    assert done.returncode == 1 and "needs root" in done.stderr and "sudo" in done.stderr, done
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_bootstrap_leaves_nothing(mica, end):
+    """No mount, no process, no half-made root: neither when asked to stop nor when killed."""
+    require_root()
+    job = mica.popen("bootstrap", "debian:bookworm-distroless")
+    for line in job.stderr:
+        if b"downloading" in line or b"apt-get update" in line:
+            break
+    job.send_signal(end)
+    rest = job.stderr.read()
+    assert job.wait(timeout=30) == (1 if end == signal.SIGINT else -9)
+    assert end != signal.SIGINT or b"cancelled" in rest
+
+    def left():
+        processes = subprocess.run(["ps", "axww", "-o", "args"], stdout=subprocess.PIPE, text=True).stdout
+        return [line for line in processes.splitlines() if str(mica.root) in line] + [line for line in open("/proc/self/mounts") if str(mica.root) in line]
+
+    deadline = time.monotonic() + 30
+    while left() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert left() == []
+    mica("system", "prune", "-f")
+    assert list((mica.root / "tmp").iterdir()) == [] and list((mica.root / "layers").iterdir()) == []
+    assert mica("images", "-q").out == ""
+    mica("fsck")
 
 
 # --- the founding examples ---
