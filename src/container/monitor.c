@@ -541,7 +541,7 @@ static void tell_clients(Monitor *monitor, int status)
 
 static void unmount(Monitor *monitor)
 {
-        _cleanup_free_ char *merged = container_file(monitor->container, "merged"), *socket_path = container_file(monitor->container, "monitor.sock");
+        _cleanup_free_ char *socket_path = container_file(monitor->container, "monitor.sock");
 
         rootfs_free(monitor->rootfs);
         monitor->rootfs = NULL;

@@ -100,7 +100,7 @@ size_t cache_prune_plan(const CacheItems *items, const CachePrune *prune, uint64
 {
         _cleanup_(map_freep) Map *by_key = map_new(NULL);
         _cleanup_(map_freep) Map *counts = map_new(NULL);
-        _cleanup_free_ size_t *n_layers = count_layers(items, counts);
+        _cleanup_free_ _unused_ size_t *n_layers = count_layers(items, counts);
         _cleanup_free_ Candidate *candidates = NEW_ARRAY(Candidate, items->n_items + 1);
         CacheTotals totals = cache_items_totals(items);
         uint64_t own = totals.total - totals.shared, keep = 0, size = 0;
