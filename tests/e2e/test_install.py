@@ -122,3 +122,47 @@ def test_fish_completes(installed, completing):
         done = subprocess.run([fish, "--no-config", "-c", script], env=completing, stdout=subprocess.PIPE, check=True, text=True)
         words = [row.split("\t")[0] for row in done.stdout.splitlines()]
         assert set(expected) <= set(words) and "<none>:<none>" not in words, (line, words)
+
+
+@pytest.fixture
+def setup(tmp_path):
+    """tools/setup with a package that nobody has, and a PATH of what it is given: setup("sudo", id="1000") -> the ended process."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "setup").write_bytes((ROOT / "tools" / "setup").read_bytes())
+    (tools / "packages.txt").write_text("# a comment\nno-such-package-of-mica   # because\n")
+
+    def run(*programs, user="0"):
+        path = tmp_path / "bin"
+        path.mkdir(exist_ok=True)
+        for old in path.iterdir():
+            old.unlink()
+        for name in ("sh", "sed", "grep", "dirname", "env", "dpkg-query"):
+            (path / name).symlink_to(require_tool(name))
+        (path / "id").write_text(f"#!/bin/sh\necho {user}\n")
+        for name in programs:
+            (path / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {tmp_path}/calls\n[ {name} != sudo ] || exec "$@"\n')
+        for name in ("id", *programs):
+            (path / name).chmod(0o755)
+        return subprocess.run(["sh", tools / "setup"], env={"PATH": str(path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    run.calls = lambda: (tmp_path / "calls").read_text().splitlines()
+    return run
+
+
+def test_setup_says_what_it_cannot_do(setup):
+    """On a fresh machine these three messages are all that a newcomer has."""
+    done = setup()
+    assert done.returncode == 1 and "not a Debian system; install the equivalents of: no-such-package-of-mica" in done.stderr
+    done = setup("apt-get", user="1000")
+    assert done.returncode == 1 and "run 'apt-get install no-such-package-of-mica' as root" in done.stderr and "sudo is not installed" in done.stderr
+    done = setup("apt-get", "sudo", user="1000")
+    assert done.returncode == 0, done
+    assert [call for call in setup.calls() if call.startswith("sudo")][-1].startswith("sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y")
+    assert setup.calls()[-1].endswith("no-such-package-of-mica")
+
+
+def test_setup_is_quiet_when_nothing_is_missing(setup, tmp_path):
+    (tmp_path / "tools" / "packages.txt").write_text("dpkg\n")
+    done = setup()
+    assert done.returncode == 0 and done.stdout == done.stderr == ""
