@@ -73,8 +73,7 @@ static int run_exec(Cli *cli, const void *data, const StrList *args, Error *err)
         }
         if (r < 0 && err->status && !flags->detach) {
                 status = err->status;
-                if (err->code == ERROR_NOT_FOUND || flags->tty) /* otherwise the runtime has said it on the same standard error */
-                        cli_report(cli, err);
+                cli_report(cli, err); /* without a terminal the runtime has said it on the same standard error, but not always which program it means */
                 error_done(err);
                 return status;
         }

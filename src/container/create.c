@@ -243,6 +243,8 @@ int container_create(Store *store, const ContainerSpec *spec, char **ret_id, Str
                 container_dir_remove(store, container->id, &ignored);
                 return -1;
         }
+        if (warnings && spec->config.healthcheck && spec->config.healthcheck->test.n_items > 0 && !streq(spec->config.healthcheck->test.items[0], "NONE"))
+                strlist_add(warnings, "The health check is recorded, but nothing runs it yet");
         if (warnings && publishes(&data->host) && find_network(data->host.network_mode)->ports_warning)
                 strlist_add(warnings, find_network(data->host.network_mode)->ports_warning);
         *ret_id = xstrdup(container->id);

@@ -103,9 +103,15 @@ static int relay_terminal(const ExecOptions *options, int master, pid_t pid, Err
 /* The terminal outlives us with the process, as it would with a daemon: somebody has to hold it and take what is written to it. */
 static int hold_terminal(int master, Error *err)
 {
-        pid_t pid = sys_fault(SYS_CALL_spawn) < 0 ? -1 : fork();
         char data[4096];
+        sigset_t hangup;
+        pid_t pid;
 
+        /* Our end may hang up the user's terminal before the child is in a session of its own */
+        sigemptyset(&hangup);
+        sigaddset(&hangup, SIGHUP);
+        sigprocmask(SIG_BLOCK, &hangup, NULL);
+        pid = sys_fault(SYS_CALL_spawn) < 0 ? -1 : fork();
         if (pid < 0)
                 return error_errno(err, errno, "cannot keep the terminal open");
         if (pid > 0)

@@ -261,6 +261,7 @@ static int start_process(Monitor *monitor, Error *err)
         monitor->spec.terminal_columns = monitor->start->options.columns;
         launch.id = container->id;
         launch.owner = container->dir;
+        launch.own_namespace = true;
         launch.stdin_fd = in;
         launch.stdout_fd = out;
         launch.stderr_fd = errors;
@@ -422,6 +423,7 @@ static int prepare(Monitor *monitor, Error *err)
         Container *container = monitor->container;
         StoreOptions options = { .root = monitor->start->store_root, .driver = monitor->start->store_driver };
         RuntimeOptions runtime_options = { .name = container->data.host.runtime };
+        _cleanup_free_ int *shares = NEW_ARRAY(int, container->data.mounts.n_items + 1);
         sigset_t set;
 
         sigemptyset(&set);
@@ -434,7 +436,8 @@ static int prepare(Monitor *monitor, Error *err)
                 return error_errno(err, errno, "cannot listen for signals");
         if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
                 return error_errno(err, errno, "cannot become a subreaper");
-        if (mount_namespace_enter(err) < 0 || store_open(&options, &monitor->store, err) < 0 ||
+        if (container_share_mounts(&container->data, shares, err) < 0 || mount_namespace_enter(err) < 0 ||
+            container_attach_shares(&container->data, shares, err) < 0 || store_open(&options, &monitor->store, err) < 0 ||
             lease_new(monitor->store, "container", &monitor->lease, err) < 0 || runtime_open(&runtime_options, &monitor->runtime, err) < 0 ||
             log_writer_open(container, &monitor->log, err) < 0 || container_write_files(container, err) < 0 || listen_for_clients(monitor, err) < 0 ||
             mount_root(monitor, err) < 0)

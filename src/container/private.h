@@ -129,6 +129,13 @@ typedef struct MonitorReport {
 
 _noreturn_ void monitor_main(const MonitorStart *start);
 
+/*
+ * Binds that propagate. Before the monitor's own mount namespace: checks their sources and takes clones, fds[i] for mounts.items[i] or -1. In it: attaches them
+ * over their sources, and closes. Errors: INVALID (the host does not share the source).
+ */
+int container_share_mounts(const ContainerData *data, int *fds, Error *err);
+int container_attach_shares(const ContainerData *data, int *fds, Error *err);
+
 /* The spec of the container's process over its mounted root. */
 int container_run_spec(Container *container, const char *root, int root_fd, RunSpec *spec, Error *err);
 /* User of a process in the container: "user[:group]" looked up in the root's own files. */

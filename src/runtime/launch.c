@@ -29,6 +29,7 @@ typedef struct Launch {
         StrList argv;
         char *log_path, *pid_path, *console_path;
         int console_fd;
+        bool hide_unified; /* in a mount namespace of the runtime's own */
 } Launch;
 
 static void launch_done(Launch *launch)
@@ -55,8 +56,7 @@ static _noreturn_ void child_main(const Launch *launch, const int fds[3])
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* a start must not go on without the one who would watch over it */
         for (int i = 1; i < NSIG; i++)
                 sigaction(i, &default_action, NULL);
-        if (launch->runtime->driver->needs_unified_hidden && launch->runtime->cgroups.mode == CGROUP_HYBRID &&
-            (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 || cgroup_hide_unified() < 0))
+        if (launch->hide_unified && (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 || cgroup_hide_unified() < 0))
                 _exit(253);
         if (dup2(fds[0], 0) < 0 || dup2(fds[1], 1) < 0 || dup2(fds[2], 2) < 0)
                 _exit(253);
@@ -114,6 +114,13 @@ static int run_runtime(Launch *launch, const RunLaunch *wish, const RunSpec *spe
         for (int i = 0; i < 3; i++) {
                 if (fds[i] < 0 || terminal)
                         fds[i] = null_fd;
+        }
+        launch->hide_unified = launch->runtime->driver->needs_unified_hidden && launch->runtime->cgroups.mode == CGROUP_HYBRID;
+        if (launch->hide_unified && wish->own_namespace) {
+                r = cgroup_hide_unified();
+                if (r < 0)
+                        return error_errno(err, r, "cannot hide '" CGROUP_ROOT "/unified' from '%s'", launch->runtime->program);
+                launch->hide_unified = false;
         }
         if (sys_fault(SYS_CALL_spawn) < 0)
                 return error_errno(err, errno, "cannot start '%s'", launch->runtime->program);

@@ -145,6 +145,7 @@ int run_once(Runtime *runtime, const RunSpec *spec, const RunIo *io, RunResult *
 typedef struct RunLaunch {
         const char *id;                     /* unique among everything under the state directory */
         const char *owner;                  /* a path: when it is gone, nobody knows the container any more, and runtime_sweep() removes it. NULL: none */
+        bool own_namespace;                 /* the caller's mount namespace is its own, and may be changed where hybrid cgroups need it */
         int stdin_fd, stdout_fd, stderr_fd; /* -1: /dev/null. Not used with spec->terminal */
         int *ret_terminal;                  /* spec->terminal: takes the master side of the container's terminal */
 } RunLaunch;

@@ -9,8 +9,11 @@
 static const struct {
         const char *id, *name, *config, *state;
 } containers[] = {
-        { "aaaa" HEX60, "alpha", "\"Config\":{\"Image\":\"img\",\"Labels\":{\"team\":\"a\",\"tier\":\"web\"},\"ExposedPorts\":{\"80/tcp\":{}}}", "{\"Status\":\"created\"}" },
-        { "bbbb" HEX60, "beta", "\"Config\":{\"Image\":\"img\",\"Labels\":{\"team\":\"b\"}},\"Mounts\":[{\"Type\":\"volume\",\"Name\":\"data\",\"Source\":\"/s\",\"Destination\":\"/d\"}]",
+        { "aaaa" HEX60, "alpha", "\"Config\":{\"Image\":\"img\",\"Labels\":{\"team\":\"a\",\"tier\":\"web\"},\"ExposedPorts\":{\"80/tcp\":{}}}",
+          "{\"Status\":\"created\"}" },
+        { "bbbb" HEX60, "beta",
+          "\"Config\":{\"Image\":\"img\",\"Labels\":{\"team\":\"b\"}},\"Mounts\":[{\"Type\":\"volume\",\"Name\":\"data\",\"Source\":\"/s\",\"Destination\":\"/"
+          "d\"}]",
           "{\"Status\":\"exited\",\"ExitCode\":3,\"Finished\":1}" },
         { "cccc" HEX60, "alphabet", "\"Config\":{\"Image\":\"img\",\"Labels\":{}}", "{\"Status\":\"exited\",\"ExitCode\":0,\"Finished\":1}" },
         { "dddd" HEX60, "dead-one", "\"Config\":{\"Image\":\"img\",\"Labels\":{\"team\":\"a\"}}", "{\"Status\":\"dead\"}" },
@@ -25,8 +28,11 @@ static int fill(void **state)
                 return -1;
         fixture = *state;
         for (size_t i = 0; i < ARRAY_LEN(containers); i++) {
-                ContainerRecord record = { .name = (char *)containers[i].name, .created = (Timestamp)(i + 1) * NSEC_PER_SEC, .state = (char *)containers[i].state };
-                _cleanup_free_ char *config = xasprintf("{\"Path\":\"sleep\",\"Args\":[\"%zu\"],%s,\"HostConfig\":{\"NetworkMode\":\"none\"}}", i, containers[i].config);
+                ContainerRecord record = { .name = (char *)containers[i].name,
+                                           .created = (Timestamp)(i + 1) * NSEC_PER_SEC,
+                                           .state = (char *)containers[i].state };
+                _cleanup_free_ char *config = xasprintf("{\"Path\":\"sleep\",\"Args\":[\"%zu\"],%s,\"HostConfig\":{\"NetworkMode\":\"none\"}}", i,
+                                                        containers[i].config);
                 char *dir;
 
                 record.config = config;
@@ -71,11 +77,11 @@ static void test_filters(void **state)
                 { { "name=^alpha$" }, "alpha" },
                 { { "name=^/alpha$" }, "alpha" },
                 { { "name=bet" }, "alphabet beta" },
-                { { "name=beta", "name=dead" }, "dead-one beta" },    /* one name: either */
+                { { "name=beta", "name=dead" }, "dead-one beta" }, /* one name: either */
                 { { "label=team=a" }, "dead-one alpha" },
                 { { "label=team" }, "dead-one beta alpha" },
-                { { "label=team=a", "label=tier=web" }, "alpha" },    /* labels: all */
-                { { "label=team=a", "status=created" }, "alpha" },    /* different filters: both */
+                { { "label=team=a", "label=tier=web" }, "alpha" }, /* labels: all */
+                { { "label=team=a", "status=created" }, "alpha" }, /* different filters: both */
                 { { "status=exited" }, "alphabet beta" },
                 { { "status=exited", "status=dead" }, "dead-one alphabet beta" },
                 { { "exited=3" }, "beta" },
@@ -188,7 +194,8 @@ static void test_prune(void **state)
 
 int main(void)
 {
-        const struct CMUnitTest tests[] = { TEST(test_filters), TEST(test_what_is_shown_without_all), TEST(test_what_is_said), TEST(test_bad_filters), TEST(test_prune) };
+        const struct CMUnitTest tests[] = { TEST(test_filters), TEST(test_what_is_shown_without_all), TEST(test_what_is_said), TEST(test_bad_filters),
+                                            TEST(test_prune) };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -229,7 +229,7 @@ static void test_bad_options(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                TEST(test_format), TEST(test_long_lines), TEST(test_rotation), TEST(test_one_file_is_truncated),
+                TEST(test_format),          TEST(test_long_lines), TEST(test_rotation),    TEST(test_one_file_is_truncated),
                 TEST(test_reading_options), TEST(test_a_torn_end), TEST(test_bad_options),
         };
 

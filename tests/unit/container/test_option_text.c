@@ -123,7 +123,9 @@ static void test_signals(void **state)
         static const struct {
                 const char *text;
                 int number;
-        } good[] = { { "TERM", SIGTERM }, { "sigterm", SIGTERM }, { "SIGKILL", SIGKILL }, { "9", 9 }, { "USR1", SIGUSR1 }, { "RTMIN", -1 }, { "SIGRTMIN+3", -1 } };
+        } good[] = {
+                { "TERM", SIGTERM }, { "sigterm", SIGTERM }, { "SIGKILL", SIGKILL }, { "9", 9 }, { "USR1", SIGUSR1 }, { "RTMIN", -1 }, { "SIGRTMIN+3", -1 }
+        };
         static const char *const bad[] = { "", "0", "65", "999", "-1", "FOO", "SIG", "RTMIN+99", "TERM " };
 
         for (size_t i = 0; i < ARRAY_LEN(good); i++) {
@@ -181,8 +183,13 @@ static void test_names(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_volume),  cmocka_unit_test(test_mount),       cmocka_unit_test(test_host_tmpfs_device), cmocka_unit_test(test_ulimit_and_restart),
-                cmocka_unit_test(test_signals), cmocka_unit_test(test_detach_keys), cmocka_unit_test(test_names),
+                cmocka_unit_test(test_volume),
+                cmocka_unit_test(test_mount),
+                cmocka_unit_test(test_host_tmpfs_device),
+                cmocka_unit_test(test_ulimit_and_restart),
+                cmocka_unit_test(test_signals),
+                cmocka_unit_test(test_detach_keys),
+                cmocka_unit_test(test_names),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

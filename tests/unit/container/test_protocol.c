@@ -1,8 +1,8 @@
 /* The monitor's frames: what other front ends (the API) will read, and what happens when the other side is not what it should be. */
 #include "../fs/scratch.h"
 
-#include <signal.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -82,11 +82,12 @@ static void test_a_socket_in_a_deep_directory(void **state)
 /* What is written into the record comes back, whatever a label or an argument holds. */
 static void test_records_come_back(void **state)
 {
-        static const char config[] = "{\"Path\":\"sh\",\"Args\":[\"-c\",\"a\\u0001\\\"<\"],\"Config\":{\"Hostname\":\"h\",\"Env\":[\"A=\"],\"Image\":\"img\","
-                                     "\"Labels\":{\"k\":\"v=w\",\"\":\"empty\"},\"Healthcheck\":{\"Test\":[\"CMD\",\"true\"],\"Interval\":1000000000},"
-                                     "\"OfTheFuture\":{\"kept\":[1,2]}},\"HostConfig\":{\"NetworkMode\":\"none\",\"PortBindings\":{\"80/tcp\":[{\"HostPort\":\"1\"}]},"
-                                     "\"Ulimits\":[{\"Name\":\"nofile\",\"Hard\":-1,\"Soft\":-1}]},\"Mounts\":[{\"Type\":\"bind\",\"Source\":\"/a\","
-                                     "\"Destination\":\"/b\",\"RW\":true}],\"Layers\":[\"sha256:x\"],\"Platform\":\"linux\"}";
+        static const char config[] =
+                "{\"Path\":\"sh\",\"Args\":[\"-c\",\"a\\u0001\\\"<\"],\"Config\":{\"Hostname\":\"h\",\"Env\":[\"A=\"],\"Image\":\"img\","
+                "\"Labels\":{\"k\":\"v=w\",\"\":\"empty\"},\"Healthcheck\":{\"Test\":[\"CMD\",\"true\"],\"Interval\":1000000000},"
+                "\"OfTheFuture\":{\"kept\":[1,2]}},\"HostConfig\":{\"NetworkMode\":\"none\",\"PortBindings\":{\"80/tcp\":[{\"HostPort\":\"1\"}]},"
+                "\"Ulimits\":[{\"Name\":\"nofile\",\"Hard\":-1,\"Soft\":-1}]},\"Mounts\":[{\"Type\":\"bind\",\"Source\":\"/a\","
+                "\"Destination\":\"/b\",\"RW\":true}],\"Layers\":[\"sha256:x\"],\"Platform\":\"linux\"}";
         _cleanup_buf_ Buf once = BUF_INIT(1 << 20), twice = BUF_INIT(1 << 20);
         ContainerData data = { 0 }, again = { 0 };
         Error err = ERROR_INIT;
@@ -108,8 +109,8 @@ static void test_records_come_back(void **state)
 
 int main(void)
 {
-        const struct CMUnitTest tests[] = { cmocka_unit_test(test_frames), cmocka_unit_test(test_waiting_for_the_end), SCRATCH_TEST(test_a_socket_in_a_deep_directory),
-                                            cmocka_unit_test(test_records_come_back) };
+        const struct CMUnitTest tests[] = { cmocka_unit_test(test_frames), cmocka_unit_test(test_waiting_for_the_end),
+                                            SCRATCH_TEST(test_a_socket_in_a_deep_directory), cmocka_unit_test(test_records_come_back) };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
