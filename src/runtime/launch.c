@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -83,8 +84,9 @@ static int read_pid_file(const char *path, pid_t *ret, Error *err)
 }
 
 /* Takes the terminal while the runtime runs, which waits for that. */
-static int receive_terminal(const Launch *launch, pid_t pid, int *ret_terminal, Error *err)
+static int receive_terminal(const Launch *launch, const RunSpec *spec, pid_t pid, int *ret_terminal, Error *err)
 {
+        struct winsize window = { .ws_row = spec->terminal_rows, .ws_col = spec->terminal_columns };
         struct pollfd ready = { .fd = launch->console_fd, .events = POLLIN };
 
         for (;;) {
@@ -93,7 +95,11 @@ static int receive_terminal(const Launch *launch, pid_t pid, int *ret_terminal, 
 
                 if (n > 0) {
                         *ret_terminal = console_receive(launch->console_fd, err);
-                        return *ret_terminal < 0 ? -1 : 0;
+                        if (*ret_terminal < 0)
+                                return -1;
+                        if (window.ws_row && window.ws_col) /* crun's exec does not heed consoleSize */
+                                ioctl(*ret_terminal, TIOCSWINSZ, &window);
+                        return 0;
                 }
                 if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid)
                         return 0; /* it failed before; its status says so */
@@ -133,7 +139,7 @@ static int run_runtime(Launch *launch, const RunLaunch *wish, const RunSpec *spe
         if (pid < 0)
                 return error_errno(err, errno, "cannot start '%s'", launch->runtime->program);
         if (terminal)
-                r = receive_terminal(launch, pid, &master, err);
+                r = receive_terminal(launch, spec, pid, &master, err);
         if (r < 0)
                 kill(pid, SIGKILL);
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
