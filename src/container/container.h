@@ -1,7 +1,7 @@
 /*
  * Containers from creation to removal, in docker's terms.
  *
- * A started container is kept by a monitor process of its own (docs/adr: the monitor), which is forked by container_start(): it holds the mounts, is the parent
+ * A started container is kept by a monitor process of its own (docs/adr/0004), which is forked by container_start(): it holds the mounts, is the parent
  * of the container's first process, writes the log, serves attached clients, and records the end. It needs no daemon and outlives the command that started it.
  *
  * States: created -> running (-> paused ->) -> exited, and dead when the removal failed half way. A container whose monitor was killed is found by its free

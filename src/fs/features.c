@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/macros.h"
 #include "base/str.h"
+#include "fs/mount.h"
 
 typedef struct Answer {
         bool works;
@@ -115,11 +116,27 @@ static void tiny_erofs(unsigned char image[2048])
         memcpy(entries + 24, "...", 3);
 }
 
+/*
+ * A container's root is an overlay over EROFS mounts that are attached nowhere. Kernels from 6.12 on mount EROFS from files, but those before 6.15 may refuse
+ * detached mounts as layers: asked for as mount_overlay() will ask, with a directory that is surely there as the second layer.
+ */
+static Answer try_overlay_on(int mount_fd, int dir_fd)
+{
+        char erofs_path[FD_PROC_PATH_SIZE], dir_path[FD_PROC_PATH_SIZE];
+        const char *const lower[] = { fd_proc_path(mount_fd, erofs_path), fd_proc_path(dir_fd, dir_path) };
+        const OverlaySpec spec = { .lower = lower, .n_lower = ARRAY_LEN(lower) };
+        _cleanup_error_ Error err = ERROR_INIT;
+        _cleanup_close_ int fd = mount_overlay(&spec, &err);
+
+        return fd >= 0 ? works("EROFS is mounted from files")
+                       : fails("this kernel does not take EROFS mounts that are attached nowhere as layers of an overlay (Linux 6.15)");
+}
+
 static Answer try_erofs(int dir_fd)
 {
         char path[FD_PROC_PATH_SIZE], log[1024];
         unsigned char image[2048];
-        _cleanup_close_ int file = openat(dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), context = -1;
+        _cleanup_close_ int file = openat(dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), context = -1, mounted = -1;
         ssize_t n;
 
         context = fsopen("erofs", FSOPEN_CLOEXEC);
@@ -132,7 +149,9 @@ static Answer try_erofs(int dir_fd)
         if (fd_write_all(file, image, sizeof(image)) < 0)
                 return fails("no temporary file can be written on the file system of the store to try EROFS with");
         if (fsconfig(context, FSCONFIG_SET_STRING, "source", fd_proc_path(file, path), 0) == 0 && fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
-                return works("EROFS is mounted from files");
+                mounted = fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY);
+        if (mounted >= 0)
+                return try_overlay_on(mounted, dir_fd);
         if (errno == EPERM || errno == EACCES)
                 return fails("mounting EROFS needs CAP_SYS_ADMIN in the initial user namespace");
         n = read(context, log, sizeof(log) - 1);

@@ -246,6 +246,43 @@ int open_tree_dir(int dir_fd, const char *path)
         return openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
+/* --- what was found out about the kernel, for the next process --- */
+
+#define PROBE_NAME "driver"
+
+/* What the answer depends on: the boot, the file system, and who we are. New string, or NULL. */
+static char *probe_key(Store *store)
+{
+        _cleanup_buf_ Buf boot = BUF_INIT(64);
+        _cleanup_free_ char *id = NULL;
+        struct stat root, namespace;
+
+        if (file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &boot) < 0 || fstat(store->root_fd, &root) < 0 || stat("/proc/self/ns/user", &namespace) < 0)
+                return NULL;
+        id = str_trim(buf_str(&boot));
+        return xasprintf("erofs 1 %s %ju %ju %u\n", id, (uintmax_t)root.st_dev, (uintmax_t) namespace.st_ino, geteuid());
+}
+
+/*
+ * Finding out costs two mounts, as much as everything else that `run` does before the runtime. Only a good answer is kept: what did not work may work with more
+ * privileges, and is rare.
+ */
+static bool erofs_works(Store *store, const char **ret_reason)
+{
+        _cleanup_free_ char *key = probe_key(store);
+        _cleanup_buf_ Buf known = BUF_INIT(256);
+
+        if (key && file_read(store->root_fd, PROBE_NAME, &known) == 0 && streq(buf_str(&known), key)) {
+                *ret_reason = "as another process has found out";
+                return true;
+        }
+        if (!feature_erofs_in(store->root_fd, ret_reason))
+                return false;
+        if (key)
+                (void)file_write_atomic(store->root_fd, PROBE_NAME, key, strlen(key), 0600, false);
+        return true;
+}
+
 StoreDriver store_driver_kind(Store *store)
 {
         StoreDriver driver;
@@ -253,7 +290,7 @@ StoreDriver store_driver_kind(Store *store)
         pthread_mutex_lock(&store->driver_mutex);
         if (store->driver == STORE_DRIVER_UNKNOWN) {
                 const char *reason = "";
-                bool works = feature_erofs_in(store->root_fd, &reason);
+                bool works = erofs_works(store, &reason);
 
                 store->driver = works ? STORE_DRIVER_EROFS : STORE_DRIVER_DIR;
                 log_debug("store driver '%s': %s", works ? "erofs" : "dir", reason);

@@ -12,6 +12,7 @@
  *   volumes/<name>/_data
  *   cache/                          RUN cache mounts (cache/mounts/<id-hash>/), digests of context files (cache/context/<hash>)
  *   db.sqlite                       all metadata
+ *   driver                          what was found out about this kernel (store.c); may be deleted
  *   lock                            flock: shared by every user of the store, exclusive while it is migrated
  *   tmp/                            in flight; anything here that no live lease owns may be deleted
  *
