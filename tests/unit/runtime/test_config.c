@@ -144,7 +144,6 @@ static const struct Case {
         { "limits", with_limits, CGROUP_V2 },
         { "mounts", with_mounts, CGROUP_V1 },
         { "sysctls", with_sysctls, CGROUP_V1 },
-        { "device", with_device, CGROUP_V1 },
         { "no-default-mounts", with_no_default_mounts, CGROUP_V1 },
 };
 
@@ -203,6 +202,31 @@ static void test_process_of_exec(void **state)
         assert_int_equal(runtime_process_config(&runtime, &spec, &text, &err), 0);
         actual = pretty(&text);
         compare("exec-process", actual);
+}
+
+/* A device of the host, under the name and with the rights asked for; its mode and owner are this machine's. */
+static void test_device(void **state)
+{
+        _cleanup_run_spec_ RunSpec spec = { 0 };
+        _cleanup_buf_ Buf text = BUF_INIT(1 << 20);
+        _cleanup_json_ JsonValue *value = NULL;
+        _cleanup_error_ Error err = ERROR_INIT;
+        Runtime runtime = machine(CGROUP_V1);
+        const JsonValue *device, *rule;
+
+        basics(&spec);
+        with_device(&spec);
+        assert_int_equal(runtime_config(&runtime, &spec, "0123", &text, &err), 0);
+        assert_int_equal(json_value_parse(text.data, text.size, NULL, &value, &err), 0);
+        device = json_value_at(json_value_find(value, "linux.devices"), 0);
+        assert_string_equal(json_value_string(json_value_get(device, "path")), "/dev/nothing");
+        assert_string_equal(json_value_string(json_value_get(device, "type")), "c");
+        assert_int_equal(json_value_int(json_value_get(device, "major"), -1), 1);
+        assert_int_equal(json_value_int(json_value_get(device, "minor"), -1), 3);
+        rule = json_value_at(json_value_find(value, "linux.resources.devices"), 1);
+        assert_true(json_value_bool(json_value_get(rule, "allow")));
+        assert_string_equal(json_value_string(json_value_get(rule, "access")), "r");
+        assert_int_equal(json_value_int(json_value_get(rule, "minor"), -1), 3);
 }
 
 /* A privileged container gets everything, and nothing is hidden from it; devices are this machine's, so they are only counted. */
@@ -334,9 +358,9 @@ static void test_capabilities(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_every_option), cmocka_unit_test(test_process_of_exec),    cmocka_unit_test(test_privileged),
-                cmocka_unit_test(test_refusals),     cmocka_unit_test(test_no_swap_accounting), cmocka_unit_test(test_capabilities),
-                cmocka_unit_test(test_no_limit),
+                cmocka_unit_test(test_every_option), cmocka_unit_test(test_process_of_exec), cmocka_unit_test(test_device),
+                cmocka_unit_test(test_privileged),   cmocka_unit_test(test_refusals),        cmocka_unit_test(test_no_swap_accounting),
+                cmocka_unit_test(test_capabilities), cmocka_unit_test(test_no_limit),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
