@@ -11,6 +11,7 @@
 #include "build/cache_import.h"
 #include "build/debug_shell.h"
 #include "build/engine.h"
+#include "build/explain.h"
 #include "build/git.h"
 #include "build/git_add.h"
 #include "build/intake.h"
@@ -171,6 +172,8 @@ int build_run(Store *store, const BuildOptions *options, BuildResult *ret, Error
         int done = run_all(build, &result, err);
 
         save_digests(build);
+        if (done == 0 || err->code != ERROR_CANCELLED)
+                explain_build(build);
         if (done < 0) {
                 build_result_done(&result);
                 return build_explain(build, &build->diagnosis, err);

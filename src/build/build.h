@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "build/cache_options.h"
+#include "build/explain.h"
 #include "build/output.h"
 #include "crypto/digest.h"
 #include "runtime/runtime.h"
@@ -147,6 +148,9 @@ typedef struct BuildOptions {
 
         const char *pin;    /* file that gets the lock of everything taken from outside; "": mica.lock beside the Dockerfile; NULL: none */
         const char *locked; /* file that the build must agree with; likewise */
+        /* Called at the end with every step that was reached: why it was or was not cached. Valid during the call. May be NULL. */
+        void (*explain)(void *user, const ExplainedStep *steps, size_t n_steps);
+        void *explain_user;
 
         int64_t epoch; /* SOURCE_DATE_EPOCH in seconds, -1: none. The build argument of that name has precedence */
         unsigned jobs; /* steps at the same time; 0: as many as there are processors */

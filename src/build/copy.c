@@ -423,6 +423,30 @@ int copy_plan_hash(CopyPlan *plan, Hash *hash, TreeProgress progress, void *user
         return 0;
 }
 
+typedef struct EachWalk {
+        Walk walk;
+        int (*each)(void *user, const TreeNode *node, Error *err);
+        void *user;
+} EachWalk;
+
+static int tell_node(Walk *walk, TreeNode *node, const char *below, bool included, Error *err)
+{
+        EachWalk *each = container_of(walk, EachWalk, walk);
+
+        return !included && *below ? 0 : each->each(each->user, node, err);
+}
+
+int copy_plan_each_file(CopyPlan *plan, int (*each)(void *user, const TreeNode *node, Error *err), void *user, Error *err)
+{
+        for (size_t i = 0; i < plan->n_items; i++) {
+                EachWalk walk = { .walk = { .plan = plan, .item = &plan->items[i], .visit = tell_node }, .each = each, .user = user };
+
+                if (plan->items[i].kind == COPY_NODE && walk_item(&walk.walk, err) < 0)
+                        return -1;
+        }
+        return 0;
+}
+
 /* --- apply --- */
 
 typedef struct ApplyWalk {

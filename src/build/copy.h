@@ -67,6 +67,9 @@ void copy_plan_add_later(CopyPlan *plan, const char *url, const Digest *identity
 /* Adds everything that decides about the result, but the stage below, to a key. */
 int copy_plan_hash(CopyPlan *plan, Hash *hash, TreeProgress progress, void *user, Error *err);
 
+/* Calls `each` for every file and directory of the trees that the plan takes, in the order of copy_plan_hash(). */
+int copy_plan_each_file(CopyPlan *plan, int (*each)(void *user, const TreeNode *node, Error *err), void *user, Error *err);
+
 typedef struct CopyOwner {
         bool set;
         uint32_t uid, gid;

@@ -17,6 +17,7 @@
 #include "build/build.h"
 #include "build/copy.h"
 #include "build/evolve.h"
+#include "build/explain_record.h"
 #include "build/progress.h"
 #include "build/sources.h"
 #include "build/tree.h"
@@ -52,6 +53,7 @@ typedef struct Layer {
 
 /* A step that makes a layer, while it is being worked on. */
 typedef struct Work {
+        const Instruction *written;
         Instruction *instruction; /* expanded */
         BuildVertex *vertex;
         Digest key, fast_key; /* fast_key: by the chains of the sources instead of their content; unset when there is none */
@@ -66,7 +68,12 @@ typedef struct Work {
         size_t n_parents, parents_capacity;
         StrList cache_ids; /* of its cache mounts */
 
-        /* When it is complete; it is kept with its stage until the build ends. */
+        ExplainStep explain;   /* what its key is made of */
+        bool imported;         /* from a cache that was given with --cache-from */
+        CopyPlan *mount_plans; /* what bind mounts of a RUN read from contexts */
+        size_t n_mount_plans, mount_plans_capacity;
+
+        /* When it is complete; it is kept with its stage until the build ends, without the expanded instruction. */
         Digest below_key; /* of the step before it, or unset */
         Layer layer;
         bool cached;
@@ -248,6 +255,12 @@ int root_owner(int root_fd, const char *spec, uint32_t *ret_uid, uint32_t *ret_g
 /* A new directory below the lease's: its absolute path, new string. */
 char *build_make_dir(Build *build, const char *kind, Error *err);
 int build_write_layer(BuildStage *stage, Work *work, Dest *dest, Digest *ret_diff_id, Error *err);
+
+/* --- explain_fields.c --- */
+/* Notes by name what the step's key is made of; once, when it has been computed. */
+void explain_note_step(BuildStage *stage, Work *work);
+/* Adds the files, when the build is over. */
+void explain_note_files(Work *work);
 
 /* --- platform.c --- */
 /* UNSUPPORTED when a RUN of these stages is for a platform whose programs do not run here. */

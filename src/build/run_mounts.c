@@ -211,6 +211,9 @@ int run_mounts_hash(BuildStage *stage, Work *work, Hash *hash, Error *err)
                         if (snapshot_plan(stage, source.tree, mount, &plan, err) < 0 || snapshot_key(stage, &plan, &key, err) < 0)
                                 return -1;
                         hash_field_digest(hash, &key);
+                        GROW(work->mount_plans, work->mount_plans_capacity, work->n_mount_plans + 1);
+                        work->mount_plans[work->n_mount_plans++] = plan;
+                        plan = (CopyPlan){ 0 };
                 }
         }
         return 0;

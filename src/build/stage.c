@@ -26,6 +26,10 @@ void work_free(Work *work)
         copy_plan_done(&work->plan);
         free(work->parents);
         strlist_done(&work->cache_ids);
+        explain_step_done(&work->explain);
+        for (size_t i = 0; i < work->n_mount_plans; i++)
+                copy_plan_done(&work->mount_plans[i]);
+        free(work->mount_plans);
         free(work);
 }
 
@@ -199,6 +203,7 @@ static int work_expand(BuildStage *stage, const Step *step, Work **ret, Error *e
         ExpandEnv env = stage_scope_env(&stage->stem.scope);
 
         stage->work = work;
+        work->written = step->instruction;
         stage->counter++;
         work->title = step_title(stage, step);
         work->vertex = step_vertex(stage, step->instruction, work->title);
@@ -288,7 +293,7 @@ static int remember(BuildStage *stage, const Work *work, const Digest *key, cons
 }
 
 /* 1 when the key is known: from this build, from the store, or from a cache that was exported. */
-static int look_up(BuildStage *stage, const Work *work, const Digest *key, Layer *ret, bool *ret_fresh, Error *err)
+static int look_up(BuildStage *stage, Work *work, const Digest *key, Layer *ret, bool *ret_fresh, Error *err)
 {
         int found;
 
@@ -312,6 +317,7 @@ static int look_up(BuildStage *stage, const Work *work, const Digest *key, Layer
                 found = cache_imports_find(build, key, ret, err);
         else
                 return found;
+        work->imported = found > 0;
         return found > 0 && remember(stage, work, key, ret, err) < 0 ? -1 : found;
 }
 
@@ -404,6 +410,7 @@ static int work_advance(BuildStage *stage, Work *work, bool probe, BuildStage **
                 return -1;
         if (work_key(stage, work, probe, err) < 0)
                 return -1;
+        explain_note_step(stage, work);
         found = look_up(stage, work, &work->fast_key, &layer, &fresh, err);
         if (found == 0)
                 found = look_up(stage, work, &work->key, &layer, &fresh, err);
@@ -456,6 +463,18 @@ static int makes_layer(BuildStage *stage, const Step *step, Error *err)
         return stem_makes_layer(&stage->stem, in);
 }
 
+/* A hundred steps must not hold a hundred arenas. */
+static void work_keep(BuildStage *stage)
+{
+        Work *work = TAKE_PTR(stage->work);
+
+        instruction_free(TAKE_PTR(work->instruction));
+        strlist_done(&work->run_args);
+        run_script_done(&work->script);
+        GROW(stage->works, stage->works_capacity, stage->n_works + 1);
+        stage->works[stage->n_works++] = work;
+}
+
 /* One step. Returns an Advance, or -1. */
 static int step_advance(BuildStage *stage, bool probe, BuildStage **ret_blocker, Digest *ret_key, Error *err)
 {
@@ -475,8 +494,7 @@ static int step_advance(BuildStage *stage, bool probe, BuildStage **ret_blocker,
                 return -1;
         result = work_advance(stage, work, probe, ret_blocker, ret_key, err);
         if (result == ADVANCE_DONE) {
-                GROW(stage->works, stage->works_capacity, stage->n_works + 1);
-                stage->works[stage->n_works++] = TAKE_PTR(stage->work);
+                work_keep(stage);
         }
         return result;
 }

@@ -36,6 +36,8 @@ const Option build_options[] = {
         { "check", 0, OPTION_BOOL, offsetof(BuildFlags, check), .help = "Shorthand for \"--call=check\"" },
         { "debug-shell", 0, OPTION_STRING, offsetof(BuildFlags, debug_shell), "on-error|STEP",
           .help = "Open a shell where a step fails, or before a step (\"[stage 2/5]\", a stage, a line of the Dockerfile)", .implied = "on-error" },
+        { "explain", 0, OPTION_STRING, offsetof(BuildFlags, explain), .help = "Say for each step why it was or was not cached (text, json)", .implied = "text",
+          .choices = "text|json" },
         { "file", 'f', OPTION_STRING, offsetof(BuildFlags, file), .help = "Name of the Dockerfile (default: \"PATH/Dockerfile\")", .flags = OPTION_FILE },
         { "force-rm", 0, OPTION_BOOL, offsetof(BuildFlags, force_rm), .help = "Accepted and without effect: there are no intermediate containers",
           .flags = OPTION_HIDDEN },

@@ -14,7 +14,7 @@ typedef struct BuildFlags {
         StrList add_hosts, allow, annotations, attests, build_args, cache_from, cache_to, contexts;
         const char *call, *cgroup_parent;
         bool check;
-        const char *debug_shell, *file, *format, *graph;
+        const char *debug_shell, *explain, *file, *format, *graph;
         bool force_rm, host_ca;
         const char *iidfile;
         int64_t jobs;

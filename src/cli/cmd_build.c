@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "build/build.h"
 #include "cli/build_call.h"
+#include "cli/build_explain.h"
 #include "cli/build_graph.h"
 #include "cli/build_output.h"
 #include "cli/build_progress.h"
@@ -55,6 +56,7 @@ static int run_build(Cli *cli, const void *data, const StrList *args, Error *err
         _cleanup_(build_request_done) BuildRequest request = { 0 };
         _cleanup_(watchers_done) Watchers watchers = { 0 };
         _cleanup_(build_result_done) BuildResult result = { 0 };
+        _cleanup_(explain_view_done) ExplainView explain = { 0 };
         char id[DIGEST_TEXT_SIZE];
         Store *store = NULL;
         int r;
@@ -70,6 +72,12 @@ static int run_build(Cli *cli, const void *data, const StrList *args, Error *err
                 return error_set(err, ERROR_INVALID, "--debug-shell needs standard input for the shell: give the Dockerfile and the context as files");
         if (build_progress_open(flags->quiet ? "quiet" : flags->progress, flags->timings, &watchers.progress, err) < 0)
                 return -1;
+        if (flags->explain && explain_view_parse(flags->explain, &explain, err) < 0)
+                return -1;
+        if (flags->explain && flags->quiet)
+                return error_set(err, ERROR_INVALID, "--explain and --quiet cannot be used together: both print on standard output");
+        request.options.explain = flags->explain ? explain_view_take : NULL;
+        request.options.explain_user = &explain;
         request.options.event = on_event;
         request.options.shell = on_shell;
         request.options.user = &watchers;
@@ -78,6 +86,8 @@ static int run_build(Cli *cli, const void *data, const StrList *args, Error *err
                 return -1;
         r = build_run(store, &request.options, &result, err);
         build_progress_close(TAKE_PTR(watchers.progress));
+        if (explain.text)
+                fputs(explain.text, cli->out);
         if (r < 0 || result.n_cached < result.n_steps)
                 keep_cache_limits(cli, store);
         if (r < 0)

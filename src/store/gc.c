@@ -18,7 +18,7 @@
 
 /* A container's directory is made a moment before its row; one without a row this long after, and without a monitor, is nobody's. */
 #define CONTAINER_AGE (60 * NSEC_PER_SEC)
-/* Digests of a build context that was not built for so long are not worth their space. */
+/* Digests of a build context, and what went into its last build, are not worth their space when it was not built for so long. */
 #define CONTEXT_AGE (INT64_C(60) * 24 * 3600 * NSEC_PER_SEC)
 
 typedef struct Gc {
@@ -212,16 +212,20 @@ static int collect_containers(Gc *gc, Error *err)
 
 static int collect_old(Gc *gc, Error *err)
 {
-        _cleanup_strlist_ StrList contexts = { 0 };
+        static const char *const directories[] = { "cache/context", "cache/explain" };
         Timestamp now = clock_now();
         char path[STORE_NAME_SIZE];
 
-        if (names_in(gc->store, "cache/context", &contexts, err) < 0)
-                return -1;
-        for (size_t i = 0; i < contexts.n_items; i++) {
-                snprintf(path, sizeof(path), "cache/context/%s", contexts.items[i]);
-                if (age_of(gc->store, path, now) > CONTEXT_AGE && trash(gc->lease, path, &gc->result->size, err) < 0)
+        for (size_t k = 0; k < ARRAY_LEN(directories); k++) {
+                _cleanup_strlist_ StrList files = { 0 };
+
+                if (names_in(gc->store, directories[k], &files, err) < 0)
                         return -1;
+                for (size_t i = 0; i < files.n_items; i++) {
+                        snprintf(path, sizeof(path), "%s/%s", directories[k], files.items[i]);
+                        if (age_of(gc->store, path, now) > CONTEXT_AGE && trash(gc->lease, path, &gc->result->size, err) < 0)
+                                return -1;
+                }
         }
         return 0;
 }
