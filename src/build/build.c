@@ -174,6 +174,8 @@ int build_run(Store *store, const BuildOptions *options, BuildResult *ret, Error
         save_digests(build);
         if (done == 0 || err->code != ERROR_CANCELLED)
                 explain_build(build);
+        if (options->inputs && build->reads_files)
+                build_inputs_collect(build, options->inputs);
         if (done < 0) {
                 build_result_done(&result);
                 return build_explain(build, &build->diagnosis, err);

@@ -20,6 +20,7 @@
 #include "base/str.h"
 #include "build/cache_options.h"
 #include "build/explain.h"
+#include "build/inputs.h"
 #include "build/output.h"
 #include "crypto/digest.h"
 #include "runtime/runtime.h"
@@ -148,6 +149,9 @@ typedef struct BuildOptions {
 
         const char *pin;    /* file that gets the lock of everything taken from outside; "": mica.lock beside the Dockerfile; NULL: none */
         const char *locked; /* file that the build must agree with; likewise */
+        BuildInputs *inputs; /* filled at the end, also when it fails (but not when the options are wrong), with what the build used of this machine's files; or
+                                NULL */
+
         /* Called at the end with every step that was reached: why it was or was not cached. Valid during the call. May be NULL. */
         void (*explain)(void *user, const ExplainedStep *steps, size_t n_steps);
         void *explain_user;

@@ -88,6 +88,12 @@ static int add_node(CopyPlan *plan, SourceTree *tree, const char *path, bool unp
 
         if (found < 0)
                 return -1;
+        if (found && source_tree_is_live(tree)) { /* where symbolic links lead */
+                _cleanup_free_ char *real = source_tree_node_path(node);
+
+                if (!streq(real, path))
+                        source_tree_note_use(tree, real, false);
+        }
         if (!found)
                 return must_exist ? error_set(err, ERROR_NOT_FOUND, "\"/%s\": not found in the %s", path, source_tree_name(tree)) : 0;
         item = add_item(plan, COPY_NODE, base_name(path));
@@ -202,6 +208,8 @@ int copy_plan_add_source(CopyPlan *plan, SourceTree *tree, const char *source, b
         _cleanup_strlist_ StrList paths = { 0 };
         bool wild = path_pattern_has_wildcards(path);
 
+        if (source_tree_is_live(tree))
+                source_tree_note_use(tree, path, parents);
         if (parents)
                 return add_parents(plan, tree, source, err);
         if (expand_wildcards(tree, path, &paths, err) < 0)

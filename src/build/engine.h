@@ -147,11 +147,12 @@ struct Build {
         BuildTarget *targets; /* one for each --platform, at least one */
         size_t n_targets;
         int64_t epoch;
-        bool plan_only; /* nothing will run: a base image that is not there is no error */
-        Timestamp started;
+        bool plan_only;   /* nothing will run: a base image that is not there is no error */
+        bool reads_files; /* the options were found to be right */
         StrList names;    /* normalised tags */
         Sources *sources; /* what it took from outside */
         Intake *intake;   /* what it may take; intake.h */
+        Timestamp started;
 
         BuildStage **stages; /* those of the Dockerfile for each target, then images that are only copied from */
         size_t n_stages, stages_capacity;

@@ -313,6 +313,7 @@ int build_load(Build *build, Error *err)
 
         if (intake_open(build, err) < 0 || named_check(build, err) < 0 || load_names(build, err) < 0 || load_platforms(build, err) < 0)
                 return -1;
+        build->reads_files = true;
         if (load_dockerfile(build, &path, err) < 0)
                 return -1;
         title = xasprintf("[internal] load build definition from %s", build->dockerfile_name);

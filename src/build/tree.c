@@ -25,6 +25,8 @@ struct SourceTree {
         char *name;
         int root_fd;
         TreeNode *root;
+        StrList uses; /* guarded by `lock` */
+        bool uses_parents;
         pthread_mutex_t lock;        /* children */
         pthread_mutex_t digest_lock; /* one source_tree_digest() at a time, so that no file is hashed twice */
 };
@@ -93,6 +95,7 @@ void source_tree_free(SourceTree *tree)
                 close(tree->root_fd);
         pthread_mutex_destroy(&tree->lock);
         pthread_mutex_destroy(&tree->digest_lock);
+        strlist_done(&tree->uses);
         free(tree->name);
         free(tree);
 }
@@ -376,6 +379,26 @@ size_t source_tree_capability(int fd, void *buffer)
         ssize_t size = fgetxattr(fd, "security.capability", buffer, 64);
 
         return size > 0 ? (size_t)size : 0;
+}
+
+bool source_tree_is_live(const SourceTree *tree)
+{
+        return tree->options.live;
+}
+
+void source_tree_note_use(SourceTree *tree, const char *path, bool parents)
+{
+        pthread_mutex_lock(&tree->lock);
+        tree->uses_parents |= parents;
+        if (!strlist_has(&tree->uses, path))
+                strlist_add(&tree->uses, path);
+        pthread_mutex_unlock(&tree->lock);
+}
+
+const StrList *source_tree_uses(const SourceTree *tree, bool *ret_parents)
+{
+        *ret_parents = tree->uses_parents;
+        return &tree->uses;
 }
 
 /* --- digests --- */

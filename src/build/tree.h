@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/macros.h"
+#include "base/str.h"
 #include "crypto/digest.h"
 #include "dockerfile/ignore.h"
 #include "store/cache.h"
@@ -52,6 +53,14 @@ DEFINE_CLEANUP(SourceTree *, source_tree_free)
 TreeNode *source_tree_root(SourceTree *tree);
 int source_tree_root_fd(const SourceTree *tree);
 const char *source_tree_name(const SourceTree *tree);
+bool source_tree_is_live(const SourceTree *tree);
+
+/*
+ * Notes a path (wildcards included) that an instruction reads; `parents`: with the metadata of the directories above. source_tree_uses() gives all of them once
+ * no step runs any more; *ret_parents: whether any was noted so.
+ */
+void source_tree_note_use(SourceTree *tree, const char *path, bool parents);
+const StrList *source_tree_uses(const SourceTree *tree, bool *ret_parents);
 
 /* Reads a directory's children, when that has not been done yet. */
 int source_tree_load(SourceTree *tree, TreeNode *node, Error *err);

@@ -89,6 +89,7 @@ const Option build_options[] = {
         { "timings", 0, OPTION_STRING, offsetof(BuildFlags, timings), "form",
           .help = "At the end say how long each step took, and which ones the build waited for (text, json)", .implied = "text", .choices = "text|json" },
         { "ulimit", 0, OPTION_LIST, offsetof(BuildFlags, ulimits), "ulimit", .help = "Ulimit options (format: \"nofile=1024:2048\")" },
+        { "watch", 0, OPTION_BOOL, offsetof(BuildFlags, watch), .help = "Build again whenever a file changes that the build uses, until Ctrl-C" },
         OPTION_TABLE_END,
 };
 

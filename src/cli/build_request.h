@@ -32,6 +32,7 @@ typedef struct BuildFlags {
         StrList ssh, tags;
         const char *target, *timings;
         StrList ulimits;
+        bool watch;
 } BuildFlags;
 
 extern const Option build_options[];

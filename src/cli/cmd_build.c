@@ -1,6 +1,8 @@
 /*
  * mica build: options in, progress and the image's id out.
  */
+#include <sys/stat.h>
+
 #include "base/mem.h"
 #include "build/build.h"
 #include "cli/build_call.h"
@@ -10,6 +12,7 @@
 #include "cli/build_progress.h"
 #include "cli/build_request.h"
 #include "cli/build_shell.h"
+#include "cli/build_watch_loop.h"
 #include "cli/command_list.h"
 #include "cli/context.h"
 #include "cli/interrupt.h"
@@ -50,10 +53,26 @@ static void watchers_done(Watchers *watchers)
         build_notes_done(&watchers->notes);
 }
 
-static int run_build(Cli *cli, const void *data, const StrList *args, Error *err)
+static int check_flags(const BuildFlags *flags, const char *path, Error *err)
 {
-        const BuildFlags *flags = data;
-        _cleanup_(build_request_done) BuildRequest request = { 0 };
+        struct stat st;
+
+        if (flags->explain && flags->quiet)
+                return error_set(err, ERROR_INVALID, "--explain and --quiet cannot be used together: both print on standard output");
+        if (flags->debug_shell && (streq(path, "-") || (flags->file && streq(flags->file, "-"))))
+                return error_set(err, ERROR_INVALID, "--debug-shell needs standard input for the shell: give the Dockerfile and the context as files");
+        if (!flags->watch)
+                return 0;
+        if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+                return error_set(err, ERROR_INVALID, "--watch needs a directory as the build context, which '%s' is not", path);
+        if (flags->call || flags->check || flags->graph)
+                return error_set(err, ERROR_INVALID, "--watch builds: it cannot be used with --call, --check or --graph");
+        return 0;
+}
+
+/* `inputs` (may be NULL) gets what the build used, also when it fails. */
+static int build_once(Cli *cli, const BuildFlags *flags, BuildRequest *request, BuildInputs *inputs, Error *err)
+{
         _cleanup_(watchers_done) Watchers watchers = { 0 };
         _cleanup_(build_result_done) BuildResult result = { 0 };
         _cleanup_(explain_view_done) ExplainView explain = { 0 };
@@ -61,42 +80,51 @@ static int run_build(Cli *cli, const void *data, const StrList *args, Error *err
         Store *store = NULL;
         int r;
 
-        if (build_request_make(flags, args->items[0], &request, err) < 0)
+        if (build_progress_open(flags->quiet ? "quiet" : flags->progress, flags->timings, &watchers.progress, err) < 0)
+                return -1;
+        if (flags->explain && explain_view_parse(flags->explain, &explain, err) < 0)
+                return -1;
+        request->options.explain = flags->explain ? explain_view_take : NULL;
+        request->options.explain_user = &explain;
+        request->options.inputs = inputs;
+        request->options.event = on_event;
+        request->options.shell = on_shell;
+        request->options.user = &watchers;
+        request->options.cancel = interrupt_flag();
+        if (cli_store(cli, &store, err) < 0)
+                return -1;
+        r = build_run(store, &request->options, &result, err);
+        build_progress_close(TAKE_PTR(watchers.progress));
+        if (explain.text)
+                fputs(explain.text, cli->out);
+        if (r < 0 || result.n_cached < result.n_steps)
+                keep_cache_limits(cli, store);
+        if (r < 0 || build_write_files(flags, &result, &watchers.notes, err) < 0)
+                return -1;
+        if (flags->quiet && build_prints_id(request, &result))
+                fprintf(cli->out, "%s\n", digest_format(&result.id, id));
+        return 0;
+}
+
+static int run_build(Cli *cli, const void *data, const StrList *args, Error *err)
+{
+        const BuildFlags *flags = data;
+        _cleanup_(build_request_done) BuildRequest request = { 0 };
+        const volatile sig_atomic_t *cancel;
+        int r;
+
+        if (build_request_make(flags, args->items[0], &request, err) < 0 || check_flags(flags, args->items[0], err) < 0)
                 return -1;
         r = build_call_run(cli, flags, &request.options, err);
         if (r != BUILD_CALL_NONE)
                 return r;
         if (flags->graph)
                 return build_graph_run(cli, flags->graph, &request.options, err);
-        if (flags->debug_shell && (streq(args->items[0], "-") || (flags->file && streq(flags->file, "-"))))
-                return error_set(err, ERROR_INVALID, "--debug-shell needs standard input for the shell: give the Dockerfile and the context as files");
-        if (build_progress_open(flags->quiet ? "quiet" : flags->progress, flags->timings, &watchers.progress, err) < 0)
-                return -1;
-        if (flags->explain && explain_view_parse(flags->explain, &explain, err) < 0)
-                return -1;
-        if (flags->explain && flags->quiet)
-                return error_set(err, ERROR_INVALID, "--explain and --quiet cannot be used together: both print on standard output");
-        request.options.explain = flags->explain ? explain_view_take : NULL;
-        request.options.explain_user = &explain;
-        request.options.event = on_event;
-        request.options.shell = on_shell;
-        request.options.user = &watchers;
-        request.options.cancel = interrupt_flag();
-        if (cli_store(cli, &store, err) < 0)
-                return -1;
-        r = build_run(store, &request.options, &result, err);
-        build_progress_close(TAKE_PTR(watchers.progress));
-        if (explain.text)
-                fputs(explain.text, cli->out);
-        if (r < 0 || result.n_cached < result.n_steps)
-                keep_cache_limits(cli, store);
-        if (r < 0)
-                return err->code == ERROR_CANCELLED && *request.options.cancel ? (cli_report(cli, err), 128 + (int)*request.options.cancel) : -1;
-        if (build_write_files(flags, &result, &watchers.notes, err) < 0)
-                return -1;
-        if (flags->quiet && build_prints_id(&request, &result))
-                fprintf(cli->out, "%s\n", digest_format(&result.id, id));
-        return 0;
+        cancel = interrupt_flag();
+        if (flags->watch)
+                return build_watch_loop(cli, flags, &request, build_once, err);
+        r = build_once(cli, flags, &request, NULL, err);
+        return r < 0 && err->code == ERROR_CANCELLED && *cancel ? (cli_report(cli, err), 128 + (int)*cancel) : r;
 }
 
 const Command command_build = {

@@ -1,0 +1,188 @@
+#include "build/inputs.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fd.h"
+#include "base/mem.h"
+#include "build/engine.h"
+#include "build/named.h"
+#include "dockerfile/limits.h"
+
+void build_inputs_done(BuildInputs *inputs)
+{
+        for (size_t i = 0; i < inputs->n_trees; i++) {
+                BuildInputTree *tree = &inputs->trees[i];
+
+                free(tree->root);
+                strlist_done(&tree->uses);
+                strlist_done(&tree->directories);
+                strlist_done(&tree->files);
+                ignore_matcher_free(tree->ignore);
+        }
+        free(inputs->trees);
+        strlist_done(&inputs->files);
+        *inputs = (BuildInputs){ 0 };
+}
+
+/* --- does it matter? --- */
+
+InputMatch build_use_match(const char *use, const char *path)
+{
+        while (*use && *path) {
+                size_t n = strcspn(use, "/"), m = strcspn(path, "/");
+                _cleanup_free_ char *wanted = xstrndup(use, n), *have = xstrndup(path, m);
+                _cleanup_error_ Error ignored = ERROR_INIT;
+
+                if (strstr(wanted, "**"))
+                        return INPUT_USED;
+                if (path_pattern_match(wanted, have, &ignored) != 1 && !streq(wanted, have))
+                        return INPUT_NONE;
+                use += n + strspn(use + n, "/");
+                path += m + strspn(path + m, "/");
+        }
+        return *use ? INPUT_ABOVE : INPUT_USED;
+}
+
+InputMatch build_tree_match(const BuildInputTree *tree, const char *path, bool is_dir)
+{
+        InputMatch best = INPUT_NONE;
+
+        if (*path && tree->ignore && ignore_matcher_match(tree->ignore, path) && (!is_dir || ignore_matcher_can_skip(tree->ignore, path)))
+                return INPUT_NONE;
+        for (size_t i = 0; i < tree->uses.n_items && best != INPUT_USED; i++)
+                best = MAX(best, build_use_match(tree->uses.items[i], path));
+        return best;
+}
+
+bool build_inputs_concern(const BuildInputs *inputs, const char *path, bool is_dir, bool attributes)
+{
+        if (strlist_has(&inputs->files, path))
+                return !attributes || !is_dir;
+        for (size_t i = 0; i < inputs->n_trees; i++) {
+                const BuildInputTree *tree = &inputs->trees[i];
+                const char *below = str_after(path, streq(tree->root, "/") ? "" : tree->root);
+                InputMatch match;
+
+                if (!below || (*below && *below != '/'))
+                        continue;
+                match = build_tree_match(tree, below + strspn(below, "/"), is_dir);
+                if (match == INPUT_USED || (match == INPUT_ABOVE && (!attributes || tree->parents)))
+                        return true;
+        }
+        return false;
+}
+
+/* --- what was used --- */
+
+static void add_nodes(BuildInputTree *tree, const TreeNode *node)
+{
+        _cleanup_free_ char *path = source_tree_node_path(node);
+        bool is_dir = S_ISDIR(node->mode);
+
+        if (build_tree_match(tree, path, is_dir) == INPUT_NONE)
+                return;
+        strlist_add(&tree->files, path);
+        if (!is_dir || !node->loaded)
+                return;
+        strlist_add(&tree->directories, path);
+        for (size_t i = 0; i < node->n_children; i++)
+                add_nodes(tree, node->children[i]);
+}
+
+/* The path without symbolic links in its directory, and where a link in the last place leads. */
+static void add_file(BuildInputs *inputs, const char *path)
+{
+        const char *slash = strrchr(path, '/');
+        _cleanup_free_ char *dir = slash ? xstrndup(path, MAX((size_t)(slash - path), (size_t)1)) : xstrdup("."), *absolute = NULL;
+        char *real_dir = realpath(dir, NULL), *real = realpath(path, NULL);
+
+        if (real_dir) {
+                absolute = xasprintf("%s/%s", streq(real_dir, "/") ? "" : real_dir, slash ? slash + 1 : path);
+                if (!strlist_has(&inputs->files, absolute))
+                        strlist_add(&inputs->files, absolute);
+        }
+        if (real && !strlist_has(&inputs->files, real))
+                strlist_add(&inputs->files, real);
+        free(real_dir);
+        free(real);
+}
+
+static void read_ignore(BuildInputs *inputs, const char *root, StrList *patterns)
+{
+        _cleanup_free_ char *path = xasprintf("%s/.dockerignore", root);
+        _cleanup_buf_ Buf text = BUF_INIT(LIMIT_IGNORE_FILE_SIZE);
+        _cleanup_error_ Error ignored = ERROR_INIT;
+
+        add_file(inputs, path);
+        if (file_read(AT_FDCWD, path, &text) == 0)
+                (void)ignore_file_read(patterns, buf_str(&text), text.size, &ignored);
+}
+
+/* `ignore` (may be NULL): patterns; otherwise those of its own .dockerignore. */
+static void add_tree(BuildInputs *inputs, SourceTree *from, const StrList *ignore)
+{
+        _cleanup_strlist_ StrList own = { 0 };
+        _cleanup_error_ Error ignored = ERROR_INIT;
+        char *root = source_tree_is_live(from) ? fd_path(source_tree_root_fd(from)) : NULL;
+        BuildInputTree *tree;
+
+        if (!root)
+                return;
+        GROW(inputs->trees, inputs->capacity, inputs->n_trees + 1);
+        tree = &inputs->trees[inputs->n_trees++];
+        *tree = (BuildInputTree){ .root = root };
+        strlist_copy(&tree->uses, source_tree_uses(from, &tree->parents));
+        if (!ignore)
+                read_ignore(inputs, root, &own);
+        ignore = ignore ? ignore : &own;
+        if (ignore->n_items)
+                (void)ignore_matcher_new(&tree->ignore, ignore, &ignored);
+        add_nodes(tree, source_tree_root(from));
+        strlist_add(&inputs->files, root);
+}
+
+static void add_dockerfile(BuildInputs *inputs, const BuildOptions *options)
+{
+        _cleanup_free_ char *first = xasprintf("%s/Dockerfile", options->context ? options->context : ".");
+        const char *path = options->dockerfile ? options->dockerfile : first;
+        _cleanup_free_ char *ignore = xasprintf("%s.dockerignore", path);
+
+        if (options->dockerfile_text)
+                return;
+        add_file(inputs, path);
+        add_file(inputs, ignore);
+        if (!options->dockerfile) {
+                _cleanup_free_ char *second = xasprintf("%s/dockerfile", options->context ? options->context : ".");
+
+                add_file(inputs, second);
+        }
+}
+
+void build_inputs_collect(Build *build, BuildInputs *ret)
+{
+        const BuildOptions *options = build->options;
+        const char *name;
+        void *tree;
+
+        ret->started = build->started;
+        add_dockerfile(ret, options);
+        if (options->context) {
+                _cleanup_free_ char *ignore = xasprintf("%s/.dockerignore", options->context);
+
+                add_file(ret, ignore);
+                add_file(ret, options->context);
+        }
+        for (size_t i = 0; i < options->n_secrets; i++) {
+                const BuildSecret *secret = &options->secrets[i];
+
+                if (secret->file || (!secret->env && !getenv(secret->id)))
+                        add_file(ret, secret->file ? secret->file : secret->id);
+        }
+        if (build->context)
+                add_tree(ret, build->context, &build->ignore_patterns);
+        for (size_t at = 0; map_next(build->named, &at, &name, &tree);)
+                add_tree(ret, ((NamedTree *)tree)->tree, NULL);
+}
