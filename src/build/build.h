@@ -149,6 +149,7 @@ typedef struct BuildOptions {
 
         const char *pin;    /* file that gets the lock of everything taken from outside; "": mica.lock beside the Dockerfile; NULL: none */
         const char *locked; /* file that the build must agree with; likewise */
+
         BuildInputs *inputs; /* filled at the end, also when it fails (but not when the options are wrong), with what the build used of this machine's files; or
                                 NULL */
 

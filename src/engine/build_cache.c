@@ -246,7 +246,8 @@ int engine_cache_gc(Store *store, const Config *config, size_t *ret_n, Error *er
         CachePrune prune = { 0 };
         struct statvfs fs;
         size_t n = 0;
-        uint64_t whole;
+        uint64_t whole, bound;
+        int known;
         int64_t keep = config_duration(config, "builder.gc.keep-duration");
 
         if (ret_n)
@@ -263,6 +264,12 @@ int engine_cache_gc(Store *store, const Config *config, size_t *ret_n, Error *er
                 prune.until = clock_now() - keep;
         /* Only a reserve is no limit here, unlike at `builder prune --reserved-space`, where it says how much to leave. */
         if (!prune.space.max_used && !prune.space.min_free)
+                return 0;
+        /* Mostly the whole store is smaller than what the cache may take in any case. */
+        known = cache_size_bound(store, &bound, err);
+        if (known < 0)
+                return -1;
+        if (known && bound <= prune.space.reserved)
                 return 0;
         if (cache_prune(store, &prune, false, count_removed, &n, NULL, err) < 0)
                 return -1;

@@ -189,3 +189,15 @@ CacheTotals cache_items_totals(const CacheItems *items)
         }
         return totals;
 }
+
+int cache_size_bound(Store *store, uint64_t *ret, Error *err)
+{
+        int64_t layers = 0, mounts = 0, unknown = 0;
+
+        if (db_query_int(store->db, "SELECT coalesce(sum(disk_size), 0) FROM layer", DB_NO_ARGS, &layers, err) < 0 ||
+            db_query_int(store->db, "SELECT coalesce(sum(size), 0) FROM cache WHERE kind = '" CACHE_KIND_MOUNT "'", DB_NO_ARGS, &mounts, err) < 0 ||
+            db_query_int(store->db, "SELECT count(*) FROM cache WHERE kind = '" CACHE_KIND_MOUNT "' AND size < 0", DB_NO_ARGS, &unknown, err) < 0)
+                return -1;
+        *ret = (uint64_t)layers + (uint64_t)MAX(mounts, (int64_t)0);
+        return unknown == 0;
+}

@@ -45,5 +45,11 @@ typedef struct CacheTotals {
 
 CacheTotals cache_items_totals(const CacheItems *items);
 
+/*
+ * An upper bound of what the cache takes, from two sums and without looking at any item: every layer of the store, and the mounts as they were last measured.
+ * 1, or 0 when a mount was used since, so that nothing is known; -1.
+ */
+int cache_size_bound(Store *store, uint64_t *ret, Error *err);
+
 /* The first item of the same layer counts for its size; true for it. `seen` is an empty map before the first call. */
 bool cache_item_counts(const CacheItem *item, Map *seen);

@@ -314,8 +314,7 @@ def test_hostile_mount(mica, other, context, tmp_path):
         rewrite(cache, change)
         other("builder", "prune", "-af")
         build(other, top, "--no-cache", "--cache-from", f"type=local,src={cache}")
-        assert list(victim.iterdir()) == [] and not list(other.root.rglob("owned")) == [victim / "owned"]
-        assert not (other.root / "cache/owned").exists() and not (other.root / "owned").exists()
+        assert list(victim.iterdir()) == [] and [p for p in other.root.rglob("owned") if p.parent.parent != other.root / "cache/mounts"] == []
 
 
 def test_killed_export(mica, other, context, tmp_path):

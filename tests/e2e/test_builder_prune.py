@@ -160,6 +160,10 @@ def test_running_build_keeps_what_it_uses(mica, busybox, context):
     assert {r["Reclaimable"] for r in du(mica)} <= {False}
     assert mica("builder", "prune", "-af").out == "Total reclaimed space: 0B\n"
     mica("system", "prune", "-af")
+    # Nor does the limit that another build keeps, however small.
+    mica("config", "set", "builder.gc.reserved-space", "0")
+    mica("config", "set", "builder.gc.max-used-space", "1")
+    mica("build", "-q", context({"Dockerfile": "FROM scratch\nCOPY x /\n", "x": "x"}))
     next(iter(mounts.glob("*/ready"))).with_name("go").touch()
     assert running.wait(60) == 0
     assert mica("run", "--rm", "app", "cat", "/early", "/late").out == "early\nx\n"
