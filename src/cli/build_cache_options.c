@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
+#include "base/csv.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -18,34 +18,6 @@ void build_cache_from_done(BuildCacheFrom *from)
 {
         free(from->src);
         free(from->tag);
-}
-
-/* Attributes as buildx reads them: CSV, so that a value with a comma can be written "key=a,b" in quotes. */
-static int split_csv(const char *text, StrList *ret, Error *err)
-{
-        _cleanup_buf_ Buf field = BUF_INIT(64 * KIB);
-        const char *at = text;
-
-        for (;;) {
-                bool quoted = *at == '"';
-
-                buf_reset(&field);
-                for (at += quoted; quoted ? *at != '\0' : *at && *at != ','; at++) {
-                        if (quoted && at[0] == '"' && at[1] == '"')
-                                at++;
-                        else if (quoted && at[0] == '"')
-                                break;
-                        if (buf_addc(&field, *at) < 0)
-                                return error_set(err, ERROR_LIMIT, "'%.40s…' is too long", text);
-                }
-                if (quoted && *at++ != '"')
-                        return error_set(err, ERROR_INVALID, "'%s': a quote is not closed", text);
-                if (*at && *at != ',')
-                        return error_set(err, ERROR_INVALID, "'%s': a comma must follow a quoted field", text);
-                strlist_add(ret, buf_str(&field));
-                if (!*at++)
-                        return 0;
-        }
 }
 
 static int parse_bool(const char *key, const char *value, bool *ret, Error *err)
@@ -90,7 +62,7 @@ static int each_field(const char *text, TakeField *take, void *into, Error *err)
 
         if (!strchr(text, '='))
                 return check_type("registry", err);
-        if (split_csv(text, &fields, err) < 0)
+        if (csv_split(text, &fields, err) < 0)
                 return -1;
         for (size_t i = 0; i < fields.n_items; i++) {
                 const char *value = str_after(fields.items[i], "type=");

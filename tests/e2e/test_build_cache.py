@@ -371,7 +371,7 @@ def test_errors(mica, busybox, context, tmp_path):
             ("--cache-to", "type=local,dest=x,compression=xz", "uncompressed, gzip and zstd"), ("--cache-to", "type=local,dest=x,compression-level=5", "needs compression"),
             ("--cache-to", "type=local,dest=x,compression=gzip,compression-level=12", "levels 0 to 9"), ("--cache-from", "type=local", "src is required"),
             ("--cache-from", "type=local,src=x,digest=abc", "digest"), ("--cache-to", "type=local,dest", "key=value"),
-            ("--cache-to", '"type=local,dest=x', "quote is not closed"), ("--cache-to", f"type=local,dest={tmp_path}/full", "which is not empty")):
+            ("--cache-to", '"type=local,dest=x', "quoted-field"), ("--cache-to", f"type=local,dest={tmp_path}/full", "which is not empty")):
         result = mica.fails(1, "build", option, text, top)
         assert says in result.err, (text, result)
     assert sorted(p.name for p in (tmp_path / "full").iterdir()) == ["index.json.lock", "precious"]
