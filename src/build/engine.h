@@ -129,6 +129,7 @@ struct BuildTarget {
         GlobalScope *global;
         size_t first;      /* of its stages of the Dockerfile in Build.stages */
         BuildStage *stage; /* what is wanted */
+        Digest squashed;   /* --squash: the one layer over the base image; unset when there is nothing to squash */
 };
 
 struct Build {
@@ -223,6 +224,8 @@ BuildStage *stage_new(BuildTarget *target);
 void stage_free(BuildStage *stage);
 /* The files of a finished stage. */
 int stage_tree(BuildStage *stage, SourceTree **ret, Error *err);
+/* Layers that come from its base image. */
+size_t stage_n_base_layers(const BuildStage *stage);
 /* The platform that its RUNs are for: what FROM says, else that of the build. Borrowed. */
 const char *stage_platform(const BuildStage *stage);
 /* The path that its root is mounted at (stage_tree() first). */
@@ -269,6 +272,10 @@ int build_check_platforms(Build *build, BuildStage *const *pending, size_t n_pen
 
 /* --- schedule.c --- */
 int build_execute(Build *build, Error *err);
+
+/* --- squash.c --- */
+/* Makes one layer of those that were built, for each target. */
+int build_squash(Build *build, Error *err);
 
 /* --- finish.c, export.c --- */
 int build_export(Build *build, BuildResult *ret, Error *err);

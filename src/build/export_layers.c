@@ -279,13 +279,6 @@ static void base_manifest(const Export *export, const BuildStage *stage, Manifes
                 (void)manifest_parse(text.data, text.size, ret, &ignored);
 }
 
-static size_t n_base_layers(const BuildStage *stage)
-{
-        while (stage->base)
-                stage = stage->base;
-        return stage->image.rootfs.diff_ids.n_items;
-}
-
 static MediaCompression media_of(Codec codec)
 {
         return codec == CODEC_GZIP ? MEDIA_GZIP : codec == CODEC_ZSTD ? MEDIA_ZSTD : MEDIA_PLAIN;
@@ -340,7 +333,7 @@ static int image_layers(Export *export, ExportImage *image, Error *err)
         const BuildStage *stage = image->target->stage;
         Codec codec = output->has_compression ? output->compression : export->to_store ? CODEC_NONE : CODEC_GZIP;
         _cleanup_manifest_ Manifest manifest = { 0 };
-        size_t n_base = n_base_layers(stage);
+        size_t n_base = stage_n_base_layers(stage);
 
         base_manifest(export, stage, &manifest);
         image->n_layers = image->config.rootfs.diff_ids.n_items;

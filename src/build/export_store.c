@@ -20,7 +20,7 @@ static int merge_chain(const Export *export, const ExportImage *image, Error *er
         const BuildOutput *output = export->output;
         _cleanup_free_ Digest *ids = NEW_ARRAY(Digest, image->n_layers + 1);
 
-        if (image->n_layers < 2 || (build->n_cached == build->n_steps && !output->unpack && !output->rewrite_timestamp))
+        if (image->n_layers < 2 || (build->n_cached == build->n_steps && !output->unpack && !output->rewrite_timestamp && !build->options->squash))
                 return 0;
         for (size_t i = 0; i < image->n_layers; i++)
                 ids[i] = image->layers[i].diff_id;

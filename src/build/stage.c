@@ -73,6 +73,13 @@ static void add_layer(BuildStage *stage, const Layer *layer)
         stage->chain = chain_id_next(&stage->chain, &layer->diff_id);
 }
 
+size_t stage_n_base_layers(const BuildStage *stage)
+{
+        while (stage->base)
+                stage = stage->base;
+        return stage->n_layers - stage->n_works;
+}
+
 const char *stage_platform(const BuildStage *stage)
 {
         while (stage->base)

@@ -82,6 +82,7 @@ const Option build_options[] = {
         { "secret", 0, OPTION_LIST, offsetof(BuildFlags, secrets),
           .help = "Secret to expose to the build (format: \"id=mysecret[,src=/local/secret|,env=NAME]\")" },
         { "shm-size", 0, OPTION_SIZE, offsetof(BuildFlags, shm_size), .help = "Shared memory size for build containers" },
+        { "squash", 0, OPTION_BOOL, offsetof(BuildFlags, squash), .help = "Squash newly built layers into a single new layer" },
         { "ssh", 0, OPTION_LIST, offsetof(BuildFlags, ssh),
           .help = "SSH agent socket or keys to expose to the build (format: \"default|<id>[=<socket>|<key>[,<key>]]\")" },
         { "tag", 't', OPTION_LIST, offsetof(BuildFlags, tags), .help = "Name and optionally a tag (format: \"name:tag\")", .flags = OPTION_IMAGE },
@@ -328,6 +329,7 @@ int build_request_make(const BuildFlags *flags, const char *path, BuildRequest *
         options->pin = flags->pin;
         options->locked = flags->locked;
         options->no_cache = flags->no_cache;
+        options->squash = flags->squash;
         options->host_ca = flags->host_ca || (host_ca && streq(host_ca, "1"));
         options->shm_size = flags->shm_size > 0 ? (uint64_t)flags->shm_size : 0;
         options->jobs = (unsigned)flags->jobs;

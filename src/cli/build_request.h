@@ -29,6 +29,7 @@ typedef struct BuildFlags {
         const char *provenance, *sbom;
         StrList secrets;
         int64_t shm_size;
+        bool squash;
         StrList ssh, tags;
         const char *target, *timings;
         StrList ulimits;

@@ -337,3 +337,43 @@ def test_big_exports_take_little_memory(mica, busybox, context, tmp_path):
                               stderr=subprocess.PIPE, text=True)
         assert done.returncode == 0, done.stderr
         assert int(done.stderr.split()[-1]) < 96 << 10, "kilobytes at most, for half a gigabyte"
+
+
+SQUASHED = """FROM busybox
+RUN mkdir -p /a/b && echo 1 >/a/b/f && echo 1 >/a/g && rm -rf /etc/group /var && mkdir /var && echo new >/var/n
+RUN rm -r /a/b && echo 2 >/a/g && ln /a/g /a/h && ln -s g /a/l && rm /bin/vi && mkdir /bin/vi && echo x >/bin/vi/x
+RUN chmod 700 /home && rm -rf /usr && echo usr >/usr && mkdir -p /gone/deep && rmdir /gone/deep /gone
+WORKDIR /w
+COPY f /w/
+"""
+
+
+def tree(archive):
+    with tarfile.open(archive) as tar:
+        return {m.name: (m.type, m.mode, m.uid, m.gid, m.size, m.linkname, m.mtime, tar.extractfile(m).read() if m.isreg() else b"") for m in tar}
+
+
+def test_squash_is_one_layer_with_the_same_files(mica, make_mica, busybox, context, tmp_path):
+    ctx = context({"Dockerfile": SQUASHED, "f": "f"})
+    mica("build", "-t", "plain:1", ctx)
+    mica("build", "--squash", "-t", "squashed:1", "-o", f"type=docker,dest={tmp_path}/s.tar", "--load", ctx)
+    plain, squashed, base = mica.image("plain:1"), mica.image("squashed:1"), mica.image("busybox")
+    assert len(squashed["RootFS"]["Layers"]) == len(base["RootFS"]["Layers"]) + 1 < len(plain["RootFS"]["Layers"])
+    assert squashed["RootFS"]["Layers"][:-1] == base["RootFS"]["Layers"] and squashed["Config"] == plain["Config"]
+    trees = []
+    for n, name in enumerate(("plain:1", "squashed:1")):
+        mica("create", "--name", f"c{n}", name)
+        mica("export", "-o", tmp_path / f"{n}.tar", f"c{n}")
+        trees.append(tree(tmp_path / f"{n}.tar"))
+    assert trees[0] == trees[1] and "usr" in trees[1] and "gone" not in trees[1] and "etc/group" not in trees[1]
+    history = mica("history", "--format", "json", "--no-trunc", "squashed:1").out
+    assert "squashed from 5 layers" in history and "WORKDIR /w" in history
+    mica("fsck")
+    skopeo("copy", f"docker-archive:{tmp_path}/s.tar", f"oci:{tmp_path}/layout:x")
+    umoci("unpack", "--image", f"{tmp_path}/layout:x", tmp_path / "bundle")
+    root = tmp_path / "bundle/rootfs"
+    assert (root / "usr").read_text() == "usr\n" and not (root / "etc/group").exists() and os.listdir(root / "var") == ["n"]
+    assert (root / "a/g").stat().st_ino == (root / "a/h").stat().st_ino
+    once = mica("build", "-q", "--squash", "-t", "again:1", ctx).out
+    assert once.strip() == squashed["Id"], "squashing the same layers gives the same image"
+    assert mica("build", "-q", "--squash", context({"Dockerfile": "FROM busybox\nCMD x\n"})).code == 0
