@@ -80,6 +80,7 @@ void build_free(Build *build)
         free(build->stages);
         map_free(build->checkouts);
         rootfs_free(build->context_root);
+        free(build->context_asked);
         map_free(build->git_refs);
         ssh_agents_free(build);
         source_tree_free(build->context);

@@ -123,19 +123,21 @@ int context_fetch_dockerfile(Build *build, const char *url, Buf *text, Error *er
 /* --- git --- */
 
 /* 1, or 0 when it is no repository. */
-static int git_layer(Build *build, BuildVertex *vertex, const char *value, Tristate keep, Digest *ret, Error *err)
+static int git_layer(Build *build, BuildVertex *vertex, const char *value, Tristate keep, Digest *ret, char **ret_asked, Error *err)
 {
         _cleanup_git_source_ GitSource source = { 0 };
         int r = git_resolve(build, value, keep, NULL, &source, err);
 
         if (r <= 0)
                 return r;
+        if (ret_asked)
+                *ret_asked = git_source_asked(&source);
         return git_snapshot(build, vertex, &source, ret, err) < 0 ? -1 : 1;
 }
 
 int context_layer(Build *build, BuildVertex *vertex, const char *value, Digest *ret_diff_id, Error *err)
 {
-        int r = git_layer(build, vertex, value, TRISTATE_UNSET, ret_diff_id, err);
+        int r = git_layer(build, vertex, value, TRISTATE_UNSET, ret_diff_id, NULL, err);
 
         return r ? (r < 0 ? -1 : 0) : http_layer(build, vertex, value, ret_diff_id, NULL, err);
 }
@@ -207,7 +209,8 @@ static int open_url(Build *build, BuildVertex *vertex, const char *url, Error *e
         if (is_git < 0)
                 return -1;
         if (is_git)
-                return git_layer(build, vertex, url, keep, &build->context_layer, err) < 0 ? -1 : 0;
+                return git_layer(build, vertex, url, keep, &build->context_layer, &build->context_asked, err) < 0 ? -1 : 0;
+        build->context_asked = http_url_shown(url);
         r = http_layer(build, vertex, url, &build->context_layer, &build->dockerfile_text, err);
         if (r > 0 && (build->options->dockerfile || build->options->dockerfile_text))
                 return error_set(err, ERROR_INVALID, "ambiguous Dockerfile source: both the build context and the flag correspond to Dockerfiles");

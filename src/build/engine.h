@@ -165,6 +165,7 @@ struct Build {
         Digest context_layer;      /* of a context that is no directory here; context.h */
         BuildStage *context_stage; /* which steps read as they read a stage */
         Rootfs *context_root;
+        char *context_asked; /* its SourceRecord.asked; NULL for a directory and standard input */
         FileDigests *digests;
         BuildVertex *context_vertex;
         Map *named;                   /* name -> NamedTree of a named context that is a directory */

@@ -183,11 +183,21 @@ static int merge_options(GitSource *source, Tristate keep_git_dir, const char *c
         return 0;
 }
 
+char *git_source_asked(const GitSource *source)
+{
+        const GitUrl *url = &source->url;
+        _cleanup_free_ char *shown = git_url_shown(url);
+
+        if (!url->ref && !url->sub_dir)
+                return xstrdup(shown);
+        return xasprintf("%s#%s%s%s", shown, url->ref ? url->ref : "", url->sub_dir ? ":" : "", url->sub_dir ? url->sub_dir : "");
+}
+
 static int take_source(Build *build, const GitSource *source, Error *err)
 {
         const GitUrl *url = &source->url;
         _cleanup_free_ char *shown = git_url_shown(url), *uri = url->ref ? xasprintf("%s#%s", shown, url->ref) : xstrdup(shown);
-        _cleanup_free_ char *asked = url->sub_dir ? xasprintf("%s#%s:%s", shown, url->ref ? url->ref : "", url->sub_dir) : xstrdup(uri);
+        _cleanup_free_ char *asked = git_source_asked(source);
         SourceRecord record = { .kind = SOURCE_GIT, .uri = uri, .asked = asked };
 
         strcpy(record.commit, source->commit);

@@ -33,6 +33,9 @@ void git_source_done(GitSource *source);
  */
 int git_resolve(Build *build, const char *text, Tristate keep_git_dir, const char *checksum, GitSource *ret, Error *err);
 
+/* What was asked for, without passwords: "https://…/x.git#ref:directory", as the list of sources has it. New string. */
+char *git_source_asked(const GitSource *source);
+
 /* Frees what Build.git_refs remembers. */
 void git_answer_free(void *answer);
 

@@ -66,7 +66,7 @@ static JsonValue *dependencies(Provenance *provenance)
 /* A context from git or http, which somebody else can fetch too; NULL: a local one. */
 static const SourceRecord *context_source(const Provenance *provenance)
 {
-        const char *context = provenance->export->build->options->context;
+        const char *context = provenance->export->build->context_asked;
         size_t n;
         const SourceRecord *sources = sources_get(provenance->export->build->sources, &n);
 

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import tarfile
 import time
@@ -173,6 +174,58 @@ def test_add_git(box, site, tmp_path):
     assert "inconsistent keep-git-dir" in box.fails(1, "build", tmp_path).err
     (tmp_path / "Dockerfile").write_text(f"FROM busybox\nCOPY {url} /x/\n")
     assert "source can't be a git ref for COPY" in box.fails(1, "build", tmp_path).err
+
+
+def test_git_protocol(box, site):
+    """git:// and repositories whose server is old enough to give only what its refs name."""
+    _, first = make_repository(site.top, "app", {"Dockerfile": "FROM busybox\nCOPY f /\n", "f": "one\n"})
+    commit_files(site.top / "app", {"f": "two\n"})
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    daemon = subprocess.Popen(["git", "-c", "safe.directory=*", "-c", "protocol.version=0", "daemon", "--reuseaddr", "--export-all", "--listen=127.0.0.1", f"--port={port}",
+                               f"--base-path={site.top}"], stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        deadline = time.time() + 10
+        while time.time() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        build(box, f"git://127.0.0.1:{port}/app.git#main")
+        assert cat(box, "/f") == "two\n"
+        build(box, f"git://127.0.0.1:{port}/app.git#{first}")
+        assert cat(box, "/f") == "one\n", "a commit that is no longer the tip of anything"
+    finally:
+        os.killpg(daemon.pid, signal.SIGKILL)
+        daemon.wait()
+
+
+def test_git_over_ssh_uses_the_agent_of_the_build(box, site, tmp_path):
+    """The ssh program is replaced by one that shows what it was given and runs git here."""
+    require_tool("ssh-keygen")
+    make_repository(site.top, "app", {"Dockerfile": "FROM busybox\nCOPY f /\n", "f": "ssh\n"})
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    fake = programs / "ssh"
+    fake.write_text(f"#!/bin/sh\necho \"$@\" >> {tmp_path}/calls\nssh-add -l >> {tmp_path}/keys 2>&1\n[ \"$1\" = -G ] && exit 1\n"
+                    f"for last; do :; done\ncd {site.top}\neval \"git -c safe.directory='*' ${{last#git-}}\"\n")
+    fake.chmod(0o755)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "build-key", "-f", tmp_path / "key"], check=True)
+    env = {"PATH": f"{programs}:{os.environ['PATH']}", "SSH_AUTH_SOCK": ""}
+    build(box, "--ssh", f"default={tmp_path}/key", "git@host.invalid:app.git#main", env=env)
+    assert cat(box, "/f") == "ssh\n"
+    assert "BatchMode=yes" in (tmp_path / "calls").read_text() and "git@host.invalid" in (tmp_path / "calls").read_text()
+    assert "build-key" in (tmp_path / "keys").read_text()
+
+
+def test_provenance_names_the_repository(box, site, tmp_path):
+    _, commit = make_repository(site.top, "app", {"Dockerfile": "FROM busybox\nCOPY f /\n", "f": "f\n"})
+    url = f"{site.url}/app.git"
+    metadata = tmp_path / "metadata.json"
+    box("build", "--metadata-file", metadata, "--provenance=mode=max", f"{url.replace('//', '//user:s3cret@')}#main")
+    text = metadata.read_text()
+    assert f"{url}#main" in text and commit in text and "s3cret" not in text
 
 
 def test_lfs_is_left_alone_with_a_note(box, site):
