@@ -248,14 +248,25 @@ static void add_sources(const Steps *steps, JsonValue *inputs, BuildStage *stage
         BuildStage *source = NULL;
         SourceTree *tree;
 
-        if (in->kind == INSTRUCTION_COPY && !str_empty(in->copy.from) && build_source(stage, in, in->copy.from, &source, &tree, &ignored) == 0 && source)
+        if (in && in->kind == INSTRUCTION_COPY && !str_empty(in->copy.from) && build_source(stage, in, in->copy.from, &source, &tree, &ignored) == 0 && source)
                 add_input(steps, inputs, source);
+        if (!in)
+                return;
         for (size_t i = 0; in->kind == INSTRUCTION_RUN && i < in->run.n_mounts; i++) {
                 error_done(&ignored);
                 if (!str_empty(in->run.mounts[i].from) && !streq(in->run.mounts[i].from, "scratch") &&
                     build_source(stage, in, in->run.mounts[i].from, &source, &tree, &ignored) == 0 && source)
                         add_input(steps, inputs, source);
         }
+}
+
+/* A step that is complete may have let its expanded instruction go: the one of the Dockerfile on the same line stands for it. */
+static const Instruction *instruction_of(const BuildStage *stage, const Work *work)
+{
+        for (size_t i = 0; !work->instruction && i < stage->n_steps; i++)
+                if (stage->steps[i].instruction->range.start == work->vertex->line)
+                        return stage->steps[i].instruction;
+        return work->instruction;
 }
 
 static void add_layers(const Provenance *provenance, Steps *steps, const BuildStage *stage, unsigned number, size_t n_layers)
@@ -290,7 +301,7 @@ static void add_stage(Provenance *provenance, Steps *steps, BuildStage *stage)
                 } else if (stage->base) {
                         add_input(steps, inputs, stage->base);
                 }
-                add_sources(steps, inputs, stage, work->instruction);
+                add_sources(steps, inputs, stage, instruction_of(stage, work));
                 number = add_step(steps, work->title, inputs, work->vertex);
                 add_layers(provenance, steps, stage, number, n_base + i + 1);
                 any = true;
