@@ -49,20 +49,24 @@ static size_t width_of(const char *text)
         return n;
 }
 
+#define TABLE_COLUMNS_MAX 3
+
 /* `cells` holds rows of n_columns strings; the last column is not padded. */
 static void put_table(Buf *out, const StrList *cells, size_t n_columns, size_t padding)
 {
+        size_t widths[TABLE_COLUMNS_MAX] = { 0 };
+
+        for (size_t i = 0; i < cells->n_items; i++)
+                widths[i % n_columns] = MAX(widths[i % n_columns], width_of(cells->items[i]));
         for (size_t i = 0; i < cells->n_items; i++) {
-                size_t width = 0, column = i % n_columns;
+                size_t column = i % n_columns;
 
                 buf_puts(out, cells->items[i]);
                 if (column == n_columns - 1) {
                         buf_putc(out, '\n');
                         continue;
                 }
-                for (size_t j = column; j < cells->n_items; j += n_columns)
-                        width = MAX(width, width_of(cells->items[j]));
-                buf_putf(out, "%*s", (int)(width + padding - width_of(cells->items[i])), "");
+                buf_putf(out, "%*s", (int)(widths[column] + padding - width_of(cells->items[i])), "");
         }
 }
 

@@ -166,6 +166,29 @@ bool source_is_url(const char *source)
         return (str_starts(source, "http://") || str_starts(source, "https://")) && !source_is_git(source);
 }
 
+/* What is wrong with a digest, in go-digest's words, or NULL. */
+static const char *digest_fault(const char *digest)
+{
+        static const struct {
+                const char *name;
+                size_t n_digits;
+        } algorithms[] = { { "sha256:", 64 }, { "sha384:", 96 }, { "sha512:", 128 } };
+        const char *colon = strchr(digest, ':');
+
+        if (!colon || colon == digest || !colon[1])
+                return "invalid checksum digest format";
+        for (size_t i = 0; i < ARRAY_LEN(algorithms); i++) {
+                const char *digits = str_after(digest, algorithms[i].name);
+
+                if (!digits)
+                        continue;
+                if (strlen(digits) != algorithms[i].n_digits)
+                        return "invalid checksum digest length";
+                return digits[strspn(digits, "0123456789abcdef")] ? "invalid checksum digest format" : NULL;
+        }
+        return "unsupported digest algorithm";
+}
+
 static int expand_copy(Expanding *e)
 {
         CopyInstruction *copy = &e->out->copy;
@@ -186,6 +209,8 @@ static int expand_copy(Expanding *e)
                         return refuse(e, e->in->pos, "checksum can't be specified for multiple sources");
                 if (!source_is_url(copy->sources[0].text) && !source_is_git(copy->sources[0].text))
                         return refuse(e, e->in->pos, "checksum requires HTTP(S) or Git sources");
+                if (!source_is_git(copy->sources[0].text) && digest_fault(copy->checksum))
+                        return refuse(e, e->in->pos, digest_fault(copy->checksum));
         }
         for (size_t i = 0; e->in->kind == INSTRUCTION_COPY && i < copy->n_sources; i++) {
                 if (source_is_git(copy->sources[i].text))

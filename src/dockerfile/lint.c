@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "dockerfile/directive.h"
 #include "dockerfile/image_name.h"
 #include "dockerfile/lint_private.h"
 #include "dockerfile/text.h"
@@ -396,16 +397,32 @@ static void finish(LintRun *run, int r, Error *inner)
         apply_error_option(run);
 }
 
-static int read_config(LintRun *run, const Dockerfile *df, Error *inner)
+/* The value of `# check=` at the head of a text that cannot be parsed, or NULL. New string. */
+static char *head_option(const char *text, size_t size)
 {
-        const char *text = run->options->check;
+        const char *name, *value;
+        size_t at = 0, value_size;
+        unsigned line = 0;
 
-        if (!text && df)
-                text = dockerfile_directive(df, "check");
+        while (directive_next(text, size, "#", &at, &line, &name, &value, &value_size))
+                if (streq(name, "check"))
+                        return xstrndup(value, value_size);
+        return NULL;
+}
+
+/* `text`: what the file says; NULL: nothing. */
+static int check_options(LintRun *run, const char *text, Error *inner)
+{
+        text = run->options->check ? run->options->check : text;
         run->result->bad_options = lint_config_parse(&run->config, text ? text : "", inner) < 0;
         if (run->result->bad_options)
                 return error_wrap(inner, "failed to parse check options");
         return 0;
+}
+
+static int read_config(LintRun *run, const Dockerfile *df, Error *inner)
+{
+        return check_options(run, df ? dockerfile_directive(df, "check") : NULL, inner);
 }
 
 int lint_run_parsed(LintResult *result, const Stages *stages, const LintOptions *options, Error *err)
@@ -431,6 +448,15 @@ int lint_run(LintResult *result, const char *filename, const void *text, size_t 
         LintRun run = { .result = result, .options = options, .diag = &result->build_error };
 
         if (dockerfile_parse(&df, filename, text, size, run.diag, &inner) < 0) {
+                _cleanup_error_ Error wrong_options = ERROR_INIT;
+                _cleanup_free_ char *check = head_option(text, size);
+
+                /* Wrong options are said first, whatever else is wrong. */
+                if (check_options(&run, check, &wrong_options) < 0) {
+                        diagnosis_done(run.diag);
+                        error_done(&inner);
+                        error_move(&inner, &wrong_options);
+                }
                 finish(&run, -1, &inner);
                 return 0;
         }

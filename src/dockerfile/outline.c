@@ -10,7 +10,8 @@ typedef struct OutlineStage {
         bool walked, collected;
         LintBase base;
         OutlineList args, secrets, ssh, caches;
-        StrList used;    /* arguments that count: declared here, or named by FROM */
+        StrList used;    /* arguments that count: declared here, or named by FROM; and those that their values are made of */
+        Map *used_names; /* the same as a set; NULL while it is empty */
         size_t *sources; /* stages that it copies or mounts from */
         size_t n_sources, capacity;
 } OutlineStage;
@@ -24,6 +25,7 @@ typedef struct Outliner {
         int *base_of;
         char **base_names;
         OutlineList global_args;
+        size_t uses_capacity;
         StrList *global_uses; /* for each of global_args: the arguments that its value is made of */
 } Outliner;
 
@@ -35,6 +37,7 @@ static void list_done(OutlineList *list)
                 free(list->items[i].description);
         }
         free(list->items);
+        map_free(list->index);
         *list = (OutlineList){ 0 };
 }
 
@@ -51,10 +54,9 @@ void outline_done(Outline *outline)
 
 static OutlineItem *list_find(const OutlineList *list, const char *name)
 {
-        for (size_t i = 0; i < list->n_items; i++)
-                if (streq(list->items[i].name, name))
-                        return &list->items[i];
-        return NULL;
+        size_t place = list->index ? (size_t)(uintptr_t)map_get(list->index, name) : 0;
+
+        return place ? &list->items[place - 1] : NULL;
 }
 
 /* The first of a name stays, unless `replace`. */
@@ -66,6 +68,9 @@ static void list_add(OutlineList *list, const OutlineItem *item, bool replace)
         if (!old) {
                 GROW(list->items, list->capacity, list->n_items + 1);
                 list->items[list->n_items++] = copy;
+                if (!list->index)
+                        list->index = map_new(NULL);
+                map_set(list->index, copy.name, (void *)(uintptr_t)list->n_items);
                 return;
         }
         if (replace) {
@@ -97,7 +102,7 @@ static void note_global_pair(Outliner *o, const Instruction *in, const DfPair *p
                                  .range = in->range },
                  true);
         at = (size_t)(list_find(&o->global_args, pair->key) - o->global_args.items);
-        o->global_uses = xreallocarray(o->global_uses, o->global_args.n_items, sizeof(*o->global_uses));
+        GROW(o->global_uses, o->uses_capacity, o->global_args.n_items);
         if (at + 1 == o->global_args.n_items)
                 o->global_uses[at] = (StrList){ 0 };
         if (!pair->value || global_scope_build_arg(o->global, pair->key))
@@ -109,18 +114,31 @@ static void note_global_pair(Outliner *o, const Instruction *in, const DfPair *p
                         strlist_add(&o->global_uses[at], use.used.items[i]);
 }
 
-/* Marks a global argument and those that its value is made of. */
-static void use_arg(Outliner *o, StrList *used, const char *name)
+static bool add_used(OutlineStage *stage, const char *name)
 {
-        const OutlineItem *global = list_find(&o->global_args, name);
+        if (!stage->used_names)
+                stage->used_names = map_new(NULL);
+        if (map_has(stage->used_names, name))
+                return false;
+        map_set(stage->used_names, name, NULL);
+        strlist_add(&stage->used, name);
+        return true;
+}
 
-        if (strlist_has(used, name))
+/* Marks an argument and, when it is a global one, those that its value is made of. Not by recursion: a chain of them may be as long as the file. */
+static void use_arg(Outliner *o, OutlineStage *stage, const char *name)
+{
+        size_t at = stage->used.n_items;
+
+        if (!add_used(stage, name))
                 return;
-        strlist_add(used, name);
-        if (!global)
-                return;
-        for (size_t i = 0, n = (size_t)(global - o->global_args.items); i < o->global_uses[n].n_items; i++)
-                use_arg(o, used, o->global_uses[n].items[i]);
+        for (; at < stage->used.n_items; at++) {
+                const OutlineItem *global = list_find(&o->global_args, stage->used.items[at]);
+                const StrList *uses = global ? &o->global_uses[global - o->global_args.items] : NULL;
+
+                for (size_t i = 0; uses && i < uses->n_items; i++)
+                        add_used(stage, uses->items[i]);
+        }
 }
 
 /* --- instructions --- */
@@ -153,7 +171,7 @@ static int walk_arg(Outliner *o, OutlineStage *stage, const Instruction *in, Err
                 const DfPair *pair = &in->pairs.items[i];
                 bool given = global_scope_build_arg(o->global, pair->key) != NULL;
 
-                use_arg(o, &stage->used, pair->key);
+                use_arg(o, stage, pair->key);
                 /* A bare ARG of a global one stands for that. */
                 if (!pair->value && !given && global_scope_get(o->global, pair->key))
                         continue;
@@ -270,14 +288,8 @@ static void merge(OutlineList *to, const OutlineList *from)
                 list_add(to, &from->items[i], false);
 }
 
-/* A stage's own come first, then those of the stages that it needs. */
-static void collect(Outliner *o, Outline *ret, size_t index)
+static void collect_stage(Outliner *o, Outline *ret, const OutlineStage *stage)
 {
-        OutlineStage *stage = &o->items[index];
-
-        if (stage->collected)
-                return;
-        stage->collected = true;
         for (size_t i = 0; i < stage->used.n_items; i++) {
                 const OutlineItem *arg = list_find(&stage->args, stage->used.items[i]);
 
@@ -288,20 +300,55 @@ static void collect(Outliner *o, Outline *ret, size_t index)
         merge(&ret->secrets, &stage->secrets);
         merge(&ret->ssh, &stage->ssh);
         merge(&ret->caches, &stage->caches);
-        for (size_t i = 0; i < stage->n_sources; i++)
-                collect(o, ret, stage->sources[i]);
 }
 
-/* By line; a stable sort, as the lists are short. */
+/* A stage's own come first, then those of the stages that it needs, nearest first. */
+static void collect(Outliner *o, Outline *ret, size_t target)
+{
+        _cleanup_free_ size_t *queue = NEW_ARRAY(size_t, o->stages->n_items);
+        size_t n = 0;
+
+        queue[n++] = target;
+        o->items[target].collected = true;
+        for (size_t at = 0; at < n; at++) {
+                OutlineStage *stage = &o->items[queue[at]];
+
+                collect_stage(o, ret, stage);
+                for (size_t i = 0; i < stage->n_sources; i++) {
+                        if (o->items[stage->sources[i]].collected)
+                                continue;
+                        o->items[stage->sources[i]].collected = true;
+                        queue[n++] = stage->sources[i];
+                }
+        }
+}
+
+/* By line; those of one line in the order in which they were found. */
+typedef struct SortItem {
+        OutlineItem item;
+        size_t place;
+} SortItem;
+
+static int compare_items(const void *a, const void *b)
+{
+        const SortItem *x = a, *y = b;
+
+        if (x->item.range.start != y->item.range.start)
+                return x->item.range.start < y->item.range.start ? -1 : 1;
+        return x->place < y->place ? -1 : x->place > y->place;
+}
+
 static void sort_list(OutlineList *list)
 {
-        for (size_t i = 1; i < list->n_items; i++)
-                for (size_t j = i; j > 0 && list->items[j - 1].range.start > list->items[j].range.start; j--) {
-                        OutlineItem later = list->items[j - 1];
+        _cleanup_free_ SortItem *items = NEW_ARRAY(SortItem, list->n_items + 1);
 
-                        list->items[j - 1] = list->items[j];
-                        list->items[j] = later;
-                }
+        for (size_t i = 0; i < list->n_items; i++)
+                items[i] = (SortItem){ list->items[i], i };
+        qsort(items, list->n_items, sizeof(*items), compare_items);
+        for (size_t i = 0; i < list->n_items; i++)
+                list->items[i] = items[i].item;
+        map_free(list->index); /* says places that are no longer true */
+        list->index = NULL;
 }
 
 static int outline_stages(Outliner *o, size_t target, Outline *ret, Error *err)
@@ -316,9 +363,9 @@ static int outline_stages(Outliner *o, size_t target, Outline *ret, Error *err)
                 if (global_scope_from(o->global, o->stages->items[i].from, &o->base_names[i], &platform, &image, &platform_use, o->diag, err) < 0)
                         return -1;
                 for (size_t j = 0; j < image.used.n_items; j++)
-                        use_arg(o, &o->items[i].used, image.used.items[j]);
+                        use_arg(o, &o->items[i], image.used.items[j]);
                 for (size_t j = 0; j < platform_use.used.n_items; j++)
-                        use_arg(o, &o->items[i].used, platform_use.used.items[j]);
+                        use_arg(o, &o->items[i], platform_use.used.items[j]);
         }
         if (stages_reachable(o->stages, (const char *const *)o->base_names, target, needed, o->base_of, o->diag, err) < 0)
                 return -1;
@@ -342,6 +389,7 @@ static void outliner_done(Outliner *o)
                 list_done(&stage->ssh);
                 list_done(&stage->caches);
                 strlist_done(&stage->used);
+                map_free(stage->used_names);
                 free(stage->sources);
                 free(o->base_names[i]);
         }

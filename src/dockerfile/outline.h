@@ -19,6 +19,7 @@ typedef struct OutlineItem {
 typedef struct OutlineList {
         OutlineItem *items;
         size_t n_items, capacity;
+        Map *index; /* name -> place + 1; NULL while the list is empty */
 } OutlineList;
 
 typedef struct Outline {

@@ -266,3 +266,13 @@ def test_a_long_dockerfile_is_checked_while_one_types(mica):
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert best <= 0.020, f"{best * 1000:.0f} ms"
+
+
+def test_a_hostile_chain_of_arguments_ends(mica, tmp_path):
+    """30,000 arguments, each made of the one before: no deep stack, no quadratic time."""
+    n = 30000
+    text = "ARG a0=1\n" + "".join(f"ARG a{i}=$a{i - 1}\n" for i in range(1, n)) + f"FROM scratch\nARG a{n - 1}\n"
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    found = mica("build", "--call=outline,format=json", "-f", "-", tmp_path, input=text).json
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert len(found["args"]) == n and after.ru_utime - before.ru_utime < 3

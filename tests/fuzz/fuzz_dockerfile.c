@@ -1,8 +1,8 @@
-/* Parsing, understanding and checking a Dockerfile, and drawing its errors. */
+/* Parsing, understanding, checking and outlining a Dockerfile, and drawing its errors. */
 #include <stdint.h>
 #include <string.h>
 
-#include "dockerfile/lint.h"
+#include "dockerfile/outline.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -22,7 +22,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         dockerfile_check_syntax("Dockerfile", data, size, NULL, &err);
         error_done(&err);
         if (dockerfile_parse(&df, "Dockerfile", data, size, NULL, &err) == 0) {
+                Outline outline = OUTLINE_INIT;
+                Stages *stages;
+
                 dockerfile_dump(df, &out);
+                if (stages_parse(&stages, df, NULL, &err) == 0) {
+                        outline_make(&outline, stages, &options, NULL, &err);
+                        outline_done(&outline);
+                        stages_free(stages);
+                }
                 dockerfile_free(df);
         }
         error_done(&err);
