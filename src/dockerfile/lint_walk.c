@@ -58,7 +58,8 @@ static bool is_declared(const StageScope *scope, const char *name)
         return false;
 }
 
-static void warn_undefined(Walk *w, const Instruction *in, const StrList *undefined)
+/* `fresh`: a variable that is only just being set, and so is nothing that could have been meant; or NULL. */
+static void warn_undefined(Walk *w, const Instruction *in, const StrList *undefined, const char *fresh)
 {
         const StageScope *scope = &w->stage->scope;
         _cleanup_strlist_ StrList names = { 0 };
@@ -71,8 +72,13 @@ static void warn_undefined(Walk *w, const Instruction *in, const StrList *undefi
 
                 if (is_declared(scope, name) || str_starts(name, "BUILDKIT_SBOM_SCAN_"))
                         continue;
-                for (size_t j = names.n_items; j < scope->env.n_items; j++)
-                        strlist_addn(&names, scope->env.items[j], strcspn(scope->env.items[j], "="));
+                strlist_done(&names);
+                for (size_t j = 0; j < scope->env.n_items; j++) {
+                        size_t n_name = strcspn(scope->env.items[j], "=");
+
+                        if (!fresh || strncmp(scope->env.items[j], fresh, n_name) != 0 || fresh[n_name])
+                                strlist_addn(&names, scope->env.items[j], n_name);
+                }
                 suggestion = dockerfile_suggest(name, (const char *const *)strlist_argv(&names), names.n_items, false);
                 if (suggestion)
                         lint_warn(w->run, &w->config, LINT_UNDEFINED_VAR, in->range, "Usage of undefined variable '$%s' (did you mean $%s?)", name, suggestion);
@@ -104,19 +110,21 @@ static int walk_arg(Walk *w, const Instruction *in, Error *err)
         for (size_t i = 0; i < in->pairs.n_items; i++) {
                 _cleanup_expand_use_ ExpandUse use = EXPAND_USE_INIT;
                 Instruction one = *in;
+                const char *fresh;
                 int r;
 
                 one.pairs.items = &in->pairs.items[i];
                 one.pairs.n_items = 1;
                 warn_secret(w, in, "ARG", one.pairs.items->key);
+                fresh = stage_scope_get(&w->stage->scope, one.pairs.items->key) ? NULL : one.pairs.items->key;
                 r = stage_scope_arg(&w->stage->scope, &one, NULL, &use, w->run->diag, err);
                 if (r == 0) {
                         /* The declaration itself must not hide an undefined variable of the same name in its default. */
                         w->stage->scope.n_args--;
-                        warn_undefined(w, in, &use.undefined);
+                        warn_undefined(w, in, &use.undefined, fresh);
                         w->stage->scope.n_args++;
                 } else {
-                        warn_undefined(w, in, &use.undefined);
+                        warn_undefined(w, in, &use.undefined, fresh);
                         return -1;
                 }
         }
@@ -250,7 +258,7 @@ static int walk_instruction(Walk *w, const Instruction *source, Error *err)
                 walk_expose(w, source);
         r = instruction_expand(&in, source, &env, &use, run->diag, err);
         if (source->kind != INSTRUCTION_EXPOSE) /* where BuildKit does not look */
-                warn_undefined(w, source, &use.undefined);
+                warn_undefined(w, source, &use.undefined, NULL);
         return r < 0 ? -1 : walk_expanded(w, in, source, err);
 }
 
