@@ -449,7 +449,8 @@ int copy_plan_each_file(CopyPlan *plan, int (*each)(void *user, const TreeNode *
         for (size_t i = 0; i < plan->n_items; i++) {
                 EachWalk walk = { .walk = { .plan = plan, .item = &plan->items[i], .visit = tell_node }, .each = each, .user = user };
 
-                if (plan->items[i].kind == COPY_NODE && walk_item(&walk.walk, err) < 0)
+                /* A repository that a known step did not need has no files here. */
+                if (plan->items[i].kind == COPY_NODE && plan->items[i].node && walk_item(&walk.walk, err) < 0)
                         return -1;
         }
         return 0;
