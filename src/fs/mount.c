@@ -32,7 +32,11 @@ int mount_namespace_enter(Error *err)
         if (entered)
                 return 0;
         if (mount_fault() < 0 || unshare(CLONE_NEWNS) < 0)
-                return error_errno(err, errno, "cannot make a mount namespace");
+                return errno == EPERM
+                               ? error_set(err, ERROR_DENIED,
+                                           "cannot make a mount namespace: containers and builds need root (CAP_SYS_ADMIN), which this process does not have; "
+                                           "images can be loaded, saved, listed and tagged without")
+                               : error_errno(err, errno, "cannot make a mount namespace");
         if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
                 return error_errno(err, errno, "cannot make the mounts of a new namespace private");
         entered = true;
