@@ -125,7 +125,7 @@ typedef struct BuildOptions {
         StrList tags;            /* names as the user typed them; checked before anything runs */
         StrList build_args;      /* "NAME=value" */
         StrList labels;          /* "key=value" */
-        StrList add_hosts;       /* "name:address" ("host-gateway" is not resolved here) */
+        StrList add_hosts;       /* "name:address", "name=address"; hosts.h */
         StrList allow;           /* entitlements: "network.host", "security.insecure" */
         StrList no_cache_filter; /* stages whose steps never come from the cache */
         bool no_cache;

@@ -245,6 +245,8 @@ int run_step_sources(BuildStage *stage, Work *work, BuildStage **ret_blocker, Er
 int run_step_key(BuildStage *stage, Work *work, bool probe, Error *err);
 int run_step_run(BuildStage *stage, Work *work, Digest *ret_diff_id, Error *err);
 int workdir_step_key(BuildStage *stage, Work *work, Error *err);
+/* Whether --allow names what the RUN asks for. DENIED says what to write. */
+int run_check_allowed(const Build *build, const RunInstruction *run, Error *err);
 int workdir_step_run(BuildStage *stage, Work *work, Digest *ret_diff_id, Error *err);
 
 /* Begins a key: format, kind, platform, epoch, and the chain below unless `alone`. */

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "build/context.h"
 #include "build/engine.h"
+#include "build/hosts.h"
 #include "build/intake.h"
 #include "build/named.h"
 #include "dockerfile/limits.h"
@@ -311,7 +312,8 @@ int build_load(Build *build, Error *err)
         _cleanup_free_ char *title = NULL;
         BuildVertex *vertex;
 
-        if (intake_open(build, err) < 0 || named_check(build, err) < 0 || load_names(build, err) < 0 || load_platforms(build, err) < 0)
+        if (intake_open(build, err) < 0 || named_check(build, err) < 0 || hosts_write(NULL, &build->options->add_hosts, NULL, err) < 0 ||
+            load_names(build, err) < 0 || load_platforms(build, err) < 0)
                 return -1;
         build->reads_files = true;
         if (load_dockerfile(build, &path, err) < 0)

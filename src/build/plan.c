@@ -122,6 +122,11 @@ static int need_sources(BuildStage *stage, const Instruction *instruction, Error
                 return need_from(stage, instruction, instruction->copy.from, err);
         if (instruction->kind != INSTRUCTION_RUN)
                 return 0;
+        /* Told before anything runs, not after half an hour of it. */
+        if (run_check_allowed(stage->build, &instruction->run, err) < 0) {
+                diagnosis_add_range(&stage->build->diagnosis, instruction->range);
+                return -1;
+        }
         for (size_t i = 0; i < instruction->run.n_mounts; i++)
                 if (need_from(stage, instruction, instruction->run.mounts[i].from, err) < 0)
                         return -1;

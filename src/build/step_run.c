@@ -12,6 +12,7 @@
 #include "base/sys.h"
 #include "build/debug_shell.h"
 #include "build/host_ca.h"
+#include "build/hosts.h"
 #include "build/run_root.h"
 #include "fs/path.h"
 
@@ -36,9 +37,9 @@ static BuildNetwork network_of(const BuildStage *stage, const RunInstruction *ru
         return run->network == DF_NETWORK_NONE ? BUILD_NETWORK_NONE : BUILD_NETWORK_HOST;
 }
 
-static int check_allowed(const BuildStage *stage, const RunInstruction *run, Error *err)
+int run_check_allowed(const Build *build, const RunInstruction *run, Error *err)
 {
-        const StrList *allow = &stage->build->options->allow;
+        const StrList *allow = &build->options->allow;
 
         if (run->has_network && run->network == DF_NETWORK_HOST && !strlist_has(allow, "network.host"))
                 return error_set(err, ERROR_DENIED, "RUN --network=host is not allowed: build with --allow network.host");
@@ -85,7 +86,7 @@ int run_step_key(BuildStage *stage, Work *work, bool probe, Error *err)
         (void)probe;
         if (work->keyed)
                 return 0;
-        if (check_allowed(stage, run, err) < 0)
+        if (run_check_allowed(stage->build, run, err) < 0)
                 return -1;
         hash = key_begin(stage, "RUN", false);
         hash_list(hash, &work->run_args);
@@ -240,17 +241,11 @@ static const char *host_name(const Build *build)
 
 static int add_hosts(Running *running, Error *err)
 {
-        const StrList *extra = &running->stage->build->options->add_hosts;
+        const Build *build = running->stage->build;
         _cleanup_buf_ Buf hosts = BUF_INIT(BUF_MAX_DEFAULT);
 
-        buf_putf(&hosts, "127.0.0.1\tlocalhost %s\n::1\tlocalhost ip6-localhost ip6-loopback\n", host_name(running->stage->build));
-        for (size_t i = 0; i < extra->n_items; i++) {
-                const char *colon = strpbrk(extra->items[i], ":=");
-
-                if (!colon || colon == extra->items[i] || !colon[1])
-                        return error_set(err, ERROR_INVALID, "--add-host '%s': must be NAME:ADDRESS", extra->items[i]);
-                buf_putf(&hosts, "%s\t%.*s\n", colon + 1, (int)(colon - extra->items[i]), extra->items[i]);
-        }
+        if (hosts_write(host_name(build), &build->options->add_hosts, &hosts, err) < 0)
+                return -1;
         return add_file(running, "hosts", hosts.data, hosts.size, 0644, "/etc/hosts", true, err);
 }
 

@@ -320,6 +320,9 @@ int build_request_make(const BuildFlags *flags, const char *path, BuildRequest *
                 }
         if (!known)
                 return error_set(err, ERROR_INVALID, "network mode '%s' is not supported by build; known are default, host and none", flags->network);
+        for (size_t i = 0; i < flags->allow.n_items; i++)
+                if (!streq(flags->allow.items[i], "network.host") && !streq(flags->allow.items[i], "security.insecure"))
+                        return error_set(err, ERROR_INVALID, "invalid entitlement '%s': known are network.host and security.insecure", flags->allow.items[i]);
         if (flags->jobs < 0 || flags->jobs > 1024)
                 return error_set(err, ERROR_INVALID, "--jobs must be between 1 and 1024");
         options->target = flags->target;

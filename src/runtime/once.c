@@ -8,8 +8,9 @@
  * first process: so nothing that a step started outlives the caller, however that ends. It has a mount namespace of its own with the /proc of its pid
  * namespace, which the runtime needs. The warden is forked from a process that may have threads, and makes only system calls.
  *
- * What a killed caller leaves, directories of cgroups and of the bundle, is swept by the next one: each bundle directory is locked by its owner. The same sweep
- * takes what could not be removed in time.
+ * The bundle and the runtime's own state hold the environment, secrets among it: they lie on a tmpfs that only the warden's mount namespace has, and are gone
+ * with it. What a killed caller leaves, directories of cgroups and of the run, is swept by the next one: each such directory is locked by its owner. The same
+ * sweep takes what could not be removed in time.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -50,6 +51,8 @@ typedef struct Report {
 typedef struct Once {
         Runtime *runtime;
         char *id, *dir, *log_path, *pid_path, *console_path;
+        char *bundle, *config_path, *state_path; /* the tmpfs, and what is on it */
+        Buf config;
         int dir_fd;     /* locked */
         int console_fd; /* where the runtime hands over the terminal, or -1 */
         bool pid_namespace;
@@ -67,6 +70,10 @@ static void once_done(Once *once)
         free(once->console_path);
         closep(&once->console_fd);
         free(once->dir);
+        free(once->bundle);
+        free(once->config_path);
+        free(once->state_path);
+        buf_done(&once->config);
         strlist_done(&once->argv);
         closep(&once->dir_fd);
         closep(&once->report[0]);
@@ -116,9 +123,22 @@ static int ready_namespace(const Once *once)
 {
         if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
                 return -errno;
+        if (mount("tmpfs", once->bundle, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") < 0)
+                return -errno;
         if (once->runtime->driver->needs_unified_hidden)
                 return cgroup_hide_unified();
         return 0;
+}
+
+static int write_config(const Once *once)
+{
+        int fd = open(once->config_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600), r;
+
+        if (fd < 0)
+                return -errno;
+        r = fd_write_all(fd, once->config.data, once->config.size);
+        close(fd);
+        return r;
 }
 
 /*
@@ -154,6 +174,8 @@ static _noreturn_ void warden_main(const Once *once, char *const *argv, int life
         prctl(PR_SET_CHILD_SUBREAPER, 1);
         close_others(once, life_fd);
         r = ready_namespace(once);
+        if (r >= 0)
+                r = write_config(once);
         if (r < 0)
                 tell_and_exit(report, REPORT_FAILED, -r);
         if (once->pid_namespace && mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
@@ -269,7 +291,6 @@ static int make_bundle(Once *once, const RunSpec *spec, Error *err)
 {
         static atomic_flag swept = ATOMIC_FLAG_INIT;
         _cleanup_free_ char *parent = xasprintf("%s/once", once->runtime->state_dir);
-        _cleanup_buf_ Buf config = BUF_INIT(BUF_MAX_DEFAULT);
         _cleanup_close_ int parent_fd = -1;
         char id[RANDOM_ID_SIZE];
         int r;
@@ -287,17 +308,20 @@ static int make_bundle(Once *once, const RunSpec *spec, Error *err)
         once->dir = xasprintf("%s/%s", parent, once->id);
         once->log_path = xasprintf("%s/log", once->dir);
         once->pid_path = xasprintf("%s/pid", once->dir);
-        if (runtime_config(once->runtime, spec, once->id, &config, err) < 0)
+        once->bundle = xasprintf("%s/bundle", once->dir);
+        once->config_path = xasprintf("%s/config.json", once->bundle);
+        once->state_path = xasprintf("%s/state", once->bundle);
+        if (runtime_config(once->runtime, spec, once->id, &once->config, err) < 0)
                 return -1;
         if (sys_mkdirat(AT_FDCWD, once->dir, 0700) < 0)
                 return error_errno(err, errno, "cannot make '%s'", once->dir);
         once->dir_fd = open(once->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (once->dir_fd < 0 || flock(once->dir_fd, LOCK_EX | LOCK_NB) < 0)
                 return error_errno(err, errno, "cannot lock '%s'", once->dir);
-        r = file_write_atomic(once->dir_fd, "config.json", config.data, config.size, 0600, false);
-        if (r >= 0 && spec->cgroup_parent)
-                r = file_write_atomic(once->dir_fd, "cgroup-parent", spec->cgroup_parent, strlen(spec->cgroup_parent), 0600, false);
-        return r < 0 ? error_errno(err, r, "cannot write '%s/config.json'", once->dir) : 0;
+        if (sys_mkdirat(once->dir_fd, "bundle", 0700) < 0)
+                return error_errno(err, errno, "cannot make '%s'", once->bundle);
+        r = !spec->cgroup_parent ? 0 : file_write_atomic(once->dir_fd, "cgroup-parent", spec->cgroup_parent, strlen(spec->cgroup_parent), 0600, false);
+        return r < 0 ? error_errno(err, r, "cannot write '%s/cgroup-parent'", once->dir) : 0;
 }
 
 static void remove_bundle(Once *once, const RunSpec *spec)
@@ -453,7 +477,7 @@ static int build_argv(Once *once, bool terminal, Error *err)
 {
         strlist_add(&once->argv, once->runtime->program);
         strlist_add(&once->argv, "--root");
-        strlist_add(&once->argv, once->runtime->run_dir);
+        strlist_add(&once->argv, once->state_path);
         strlist_add(&once->argv, "--log");
         strlist_add(&once->argv, once->log_path);
         if (once->runtime->cgroups.mode == CGROUP_NONE && once->runtime->driver->without_cgroups)
@@ -470,7 +494,7 @@ static int build_argv(Once *once, bool terminal, Error *err)
                 strlist_add(&once->argv, once->console_path);
         }
         strlist_add(&once->argv, "--bundle");
-        strlist_add(&once->argv, once->dir);
+        strlist_add(&once->argv, once->bundle);
         strlist_add(&once->argv, once->id);
         return 0;
 }
@@ -545,7 +569,9 @@ static int run_bundle(Once *once, const RunSpec *spec, const RunIo *io, RunResul
 
 int run_once(Runtime *runtime, const RunSpec *spec, const RunIo *io, RunResult *ret, Error *err)
 {
-        _cleanup_(once_done) Once once = { .runtime = runtime, .dir_fd = -1, .console_fd = -1, .report = { -1, -1 }, .pid_namespace = !spec->host_pid };
+        _cleanup_(once_done) Once once = {
+                .runtime = runtime, .dir_fd = -1, .console_fd = -1, .report = { -1, -1 }, .config = BUF_INIT(BUF_MAX_DEFAULT), .pid_namespace = !spec->host_pid
+        };
         RunResult result = { 0 };
         int r;
 
