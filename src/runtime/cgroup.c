@@ -102,6 +102,10 @@ static int for_each_hierarchy(const Cgroups *cgroups, const char *path, int (*ea
 
                 if (entry->d_type != DT_DIR || entry->d_name[0] == '.') /* links name hierarchies that are mounted together under another name */
                         continue;
+                directory = xasprintf("%s/%s", cgroups->root, entry->d_name);
+                if (streq(entry->d_name, "unified") && statfs_type(directory) != CGROUP2_SUPER_MAGIC) /* hidden from crun, which wrote files onto the tmpfs */
+                        continue;
+                free(directory);
                 directory = xasprintf("%s/%s%s", cgroups->root, entry->d_name, path);
                 if (access(directory, F_OK) == 0)
                         r = each(user, directory);

@@ -28,7 +28,7 @@ def cgroups_of(container):
 
 
 def traces_of(container):
-    return cgroups_of(container) + [path for d in ("crun", "runc") if os.path.exists(path := f"/run/mica/{d}/{container}")]
+    return cgroups_of(container) + [path for d in ("crun", "runc", "bundles") if os.path.exists(path := f"/run/mica/{d}/{container}")]
 
 
 # --- mistakes say what to do ---
