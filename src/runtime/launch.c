@@ -106,12 +106,36 @@ static int receive_terminal(const Launch *launch, const RunSpec *spec, pid_t pid
         }
 }
 
+/*
+ * crun gives the standard streams of an exec to the user that it runs as. For the pipes of a container that is right; /dev/null and the files that a shell has
+ * redirected to are the host's, so what they were is noted before and put back afterwards.
+ */
+static void note_owners(const int fds[3], struct stat owners[3])
+{
+        for (int i = 0; i < 3; i++)
+                if (fstat(fds[i], &owners[i]) < 0)
+                        owners[i].st_mode = 0;
+}
+
+static void restore_owners(const int fds[3], const struct stat owners[3])
+{
+        for (int i = 2; i >= 0; i--) {
+                const struct stat *was = &owners[i];
+                struct stat now;
+
+                if ((S_ISCHR(was->st_mode) || S_ISREG(was->st_mode)) && fstat(fds[i], &now) == 0 && (now.st_uid != was->st_uid || now.st_gid != was->st_gid) &&
+                    fchown(fds[i], was->st_uid, was->st_gid) < 0)
+                        log_debug("cannot give a standard stream back to %u:%u: %s", was->st_uid, was->st_gid, strerror(errno));
+        }
+}
+
 static int run_runtime(Launch *launch, const RunLaunch *wish, const RunSpec *spec, pid_t *ret_pid, Error *err)
 {
         _cleanup_close_ int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC), master = -1;
         int fds[3] = { wish->stdin_fd, wish->stdout_fd, wish->stderr_fd };
         sigset_t all, old;
         bool terminal = spec->terminal;
+        struct stat owners[3];
         int status, r = 0;
         pid_t pid;
 
@@ -130,6 +154,7 @@ static int run_runtime(Launch *launch, const RunLaunch *wish, const RunSpec *spe
         }
         if (sys_fault(SYS_CALL_spawn) < 0)
                 return error_errno(err, errno, "cannot start '%s'", launch->runtime->program);
+        note_owners(fds, owners);
         sigfillset(&all);
         sigprocmask(SIG_SETMASK, &all, &old);
         pid = fork();
@@ -144,6 +169,7 @@ static int run_runtime(Launch *launch, const RunLaunch *wish, const RunSpec *spe
                 kill(pid, SIGKILL);
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
                 ;
+        restore_owners(fds, owners);
         if (r < 0)
                 return -1;
         if (WIFEXITED(status) && WEXITSTATUS(status) == 253)

@@ -309,7 +309,7 @@ def test_what_is_stopped_leaves_no_half_file(mica, busybox, context, tmp_path, o
         assert (tmp_path / "x/big").stat().st_size == 48 << 20
     assert not list(tmp_path.rglob("*.tmp"))
     mica("fsck")
-    mica("build", "-o", output.format(tmp_path).replace("19", "1"), ctx)
+    mica("build", "-o", output.replace("level=19", "level=1").format(tmp_path), ctx)
 
 
 def test_a_full_disk_leaves_no_archive(mica, busybox, context, tmp_path, root_only):

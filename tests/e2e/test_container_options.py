@@ -338,3 +338,16 @@ def test_twenty_at_once_live_and_die(mica, busybox):
         thread.join()
     assert mica("ps", "-aq").out == "" and [t for i in ids for t in traces_of(i)] == []
     assert mica("fsck").code == 0
+
+
+@pytest.mark.both_runtimes
+def test_exec_as_a_user_leaves_the_hosts_files_their_owner(mica, busybox, tmp_path):
+    """The runtime gives the standard streams to the user of the exec: /dev/null would belong to them on the whole host, and so would `> file`."""
+    container = mica("run", "-d", "--network", "none", busybox, "sleep", "60").out.strip()
+    null, out = os.stat("/dev/null"), tmp_path / "out"
+    with open(out, "wb") as file:
+        subprocess.run([mica.path, "exec", "-u", "1234:1235", container, "id", "-u"], env=mica.env, stdin=subprocess.DEVNULL, stdout=file, check=True)
+    mica("exec", "-d", "-u", "1234:1235", container, "true")
+    assert out.read_text() == "1234\n" and (out.stat().st_uid, out.stat().st_gid) == (os.getuid(), os.getgid())
+    after = os.stat("/dev/null")
+    assert (after.st_uid, after.st_gid) == (null.st_uid, null.st_gid)
