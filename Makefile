@@ -44,6 +44,9 @@ fuzz: setup  ## fuzz one target for SECONDS: make fuzz T=tar SECONDS=60
 fault: setup  ## the n-th system call fails, or is the last: build, load, import, prune, each followed by fsck
 	@$(PYTHON) tools/check --build $(BUILD) --only fault
 
+examples: setup  ## build, run and change every application under examples/; fetches packages, takes minutes
+	@$(PYTHON) tools/check --build $(BUILD) --only examples
+
 bench: setup all  ## measure beside the peers that are installed, in one run
 	@$(PYTHON) tests/bench/bench --mica $(BUILD)/release/src/cli/mica $(BENCH)
 
@@ -58,4 +61,4 @@ clean:  ## remove what was built
 help:  ## this list
 	@sed -n 's/^\([a-z][a-z]*\):.*##  *\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
 
-.PHONY: all setup demo check test fmt asan tsan fuzz fault bench install clean help
+.PHONY: all setup demo check test fmt asan tsan fuzz fault examples bench install clean help
