@@ -48,7 +48,7 @@ APPS = [
     App("node-express", "node", 260, ("server.js", "hello from express", "good day from express"), url="http://127.0.0.1:3000/?name=mica",
         answer="hello from express, mica", changed="good day from express, mica", kept=3),
     App("nsq", "golang busybox", 20, ("main.go", "1 << 20", "1 << 21"), url="http://127.0.0.1:4151/ping", answer="OK", kept=1),
-    App("ripgrep", "rust", 90, ("ripgreprc", "200", "100"), run=("--no-messages", "-N", "^ID=", "/etc/os-release"), answer="ID=debian", kept=3),
+    App("ripgrep", "rust", 130, ("ripgreprc", "200", "100"), run=("--no-messages", "-N", "^ID=", "/etc/os-release"), answer="ID=debian", kept=3),
     App("spring-boot", "maven", 230, ("src/main/java/com/example/Service.java", "hello from spring", "good day from spring"), url="http://127.0.0.1:8080/",
         answer="hello from spring", changed="good day from spring", kept=4),
 ]
