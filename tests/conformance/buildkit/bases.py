@@ -96,3 +96,20 @@ def layout_tar(directory):
         for path in sorted(pathlib.Path(directory).rglob("*")):
             archive.add(path, path.relative_to(directory), recursive=False)
     return out.getvalue()
+
+
+def docker_tar():
+    """The base images as one archive that `docker load` takes."""
+    out, manifest = io.BytesIO(), []
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        def put(name, data):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+            return name
+
+        for name, config, layers in images():
+            manifest.append({"Config": put(name + ".json", json.dumps(config_of(config, layers)).encode()), "RepoTags": [f"{name}:latest"],
+                             "Layers": [put(f"{name}-{n}.tar", layer) for n, layer in enumerate(layers)]})
+        put("manifest.json", json.dumps(manifest).encode())
+    return out.getvalue()

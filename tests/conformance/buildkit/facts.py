@@ -7,10 +7,13 @@ A time is "now" when it is the time of the build.
 import hashlib
 import io
 import json
+import re
 import tarfile
 
 from bases import BUSYBOX, CREATED
 from casebook import NOW_FROM
+
+ERROR_LINES = re.compile(r"^(?:error: |ERROR: )", re.M)
 
 _busybox = None
 
@@ -124,3 +127,25 @@ def layer_differences(want, got):
 
     want, got = by_name(want), by_name(got)
     return [(name, want.get(name), got.get(name)) for name in sorted(set(want) | set(got)) if want.get(name) != got.get(name)]
+
+
+def all_differences(want, got):
+    """[(place, wanted, got)] over config, history, number of layers, entries of every layer."""
+    found = differences({k: v for k, v in want.items() if k not in ("layers", "history")}, {k: v for k, v in got.items() if k not in ("layers", "history")})
+    for index in range(max(len(want["history"]), len(got["history"]))):
+        a, b = (side["history"][index] if index < len(side["history"]) else None for side in (want, got))
+        if a != b:
+            found.append((f"history {index}", a, b))
+    for index, (a, b) in enumerate(zip(want["layers"], got["layers"])):
+        found += [(f"layer {index}: {name}", x, y) for name, x, y in layer_differences(a, b)]
+    return found
+
+
+def error_of(log, directory):
+    """The message, and the lines of the Dockerfile that BuildKit points at."""
+    text = ERROR_LINES.split(log)[-1].strip().replace(str(directory), "@CONTEXT@")
+    text = re.sub(r"^failed to solve: ", "", text.splitlines()[0] if text else "")
+    text = re.sub(r"/\S*/(?:cachemounts/buildkit\d+|overlay2/\w+/merged)", "", text).replace(str(directory.parent.parent), "@WORK@")
+    shown = [int(n) for n in re.findall(r"^\s*(\d+) \| >>> ", log, re.M)]
+    place = re.search(r"on line (\d+)", text)
+    return {"error": text, "lines": shown or ([int(place.group(1))] if place else [])}

@@ -18,6 +18,7 @@ import bases  # noqa: E402
 import casebook  # noqa: E402
 import expectations  # noqa: E402
 import facts  # noqa: E402
+import opinions  # noqa: E402
 import webserver  # noqa: E402
 from conftest import Mica, find_mica, require_root  # noqa: E402
 
@@ -69,18 +70,6 @@ def built(tmp_path_factory):
         web.shutdown()
 
 
-def all_differences(want, got):
-    """[(place, wanted, got)] over config, history, number of layers, entries of every layer."""
-    found = facts.differences({k: v for k, v in want.items() if k not in ("layers", "history")}, {k: v for k, v in got.items() if k not in ("layers", "history")})
-    for index in range(max(len(want["history"]), len(got["history"]))):
-        a, b = (side["history"][index] if index < len(side["history"]) else None for side in (want, got))
-        if a != b:
-            found.append((f"history {index}", a, b))
-    for index, (a, b) in enumerate(zip(want["layers"], got["layers"])):
-        found += [(f"layer {index}: {name}", x, y) for name, x, y in facts.layer_differences(a, b)]
-    return found
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case(built, case):
     want, got = EXPECTED[case.name], built[case.name].result()
@@ -101,7 +90,7 @@ def test_case(built, case):
             unexplained.append(("lines", want["lines"], shown))
     else:
         assert "error" not in got, got["error"]
-        unexplained = all_differences(want, got)
+        unexplained = facts.all_differences(want, got)
     used = set()
     rest = []
     for place, a, b in unexplained:
@@ -126,3 +115,35 @@ def test_every_difference_has_its_reason():
     for rule in expectations.RULES:
         assert f'<a id="{rule.name}"></a>' in page, f"docs/compat.md does not explain '{rule.name}'"
         assert rule.cases and set(rule.cases) <= names
+
+
+def follows(want, got, place, docker):
+    """Whom mica follows in a place where two BuildKits differ."""
+    if place == "error":
+        return "newer" if ("error" in want) == ("error" in got) else "docker"
+    mine = {where: line for where, _, line in facts.all_differences(want, got)} if "error" not in want and "error" not in got else {}
+    return "newer" if place not in mine else "docker" if mine[place] == docker else "own"
+
+
+def test_second_opinion(built):
+    """docker 26 builds the same cases with the BuildKit that it has: where the two differ, mica takes the side that docs/compat.md says."""
+    second = json.loads((HERE / "second-opinion/docker-26.json").read_text())
+    page = (HERE.parents[2] / "docs/compat.md").read_text()
+    wrong = []
+    seen = {group.name: {"cases": set(), "newer": 0, "docker": 0, "own": 0} for group in opinions.GROUPS}
+    for name, places in second.items():
+        for place, newer, docker in places:
+            group = opinions.group_of(name, place, newer, docker)
+            assert group, f"{name}: no group claims {place}: {newer} / {docker}"
+            side = follows(EXPECTED[name], built[name].result(), place, docker)
+            if side not in group.follows:
+                wrong.append(f"{name}, {place}: mica's is '{side}', and not one of {group.follows}\n  newer:  {newer}\n  docker: {docker}")
+            seen[group.name]["cases"].add(name)
+            seen[group.name][side] += 1
+    for name, found in seen.items():
+        sides = ", ".join(f"{side} {found[side]}" for side in ("newer", "docker", "own") if found[side])
+        row = f'<a id="opinion-{name}"></a>'
+        if f"| {len(found['cases'])} | {sides} |" not in next((line for line in page.splitlines() if row in line), ""):
+            wrong.append(f"docs/compat.md, row '{name}', should end in | {len(found['cases'])} | {sides} |")
+    assert not wrong, "\n".join(wrong)
+    assert f"{len(CASES) - len(second)} of the {len(CASES)} come out the same" in page
