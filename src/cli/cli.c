@@ -14,6 +14,8 @@
 #include "cli/command.h"
 #include "cli/context.h"
 #include "cli/terminal.h"
+#include "fs/userns.h"
+#include "runtime/state_dir.h"
 
 #define EXIT_USAGE 125 /* docker's status for bad options of any command */
 
@@ -179,6 +181,22 @@ static int finish_output(Cli *cli, int status)
         return status ? status : EXIT_FAILURE;
 }
 
+/* What root does as root, others do as root of a user namespace. */
+static int get_rights(const Command *command, Error *err)
+{
+        _cleanup_free_ char *state_dir = NULL;
+
+        if (!(command->flags & (COMMAND_NAMESPACE | COMMAND_NAMESPACE_TRY)) || geteuid() == 0)
+                return 0;
+        if (state_dir_make(NULL, &state_dir, err) == 0 && userns_enter(state_dir, err) == 0)
+                return 0;
+        if (command->flags & COMMAND_NAMESPACE)
+                return -1;
+        log_debug("%s", error_message(err));
+        error_done(err);
+        return 0;
+}
+
 static int run_command(Cli *cli, int n_args, char *const *args)
 {
         const CommandEntry *entry = cli->entry;
@@ -198,7 +216,7 @@ static int run_command(Cli *cli, int n_args, char *const *args)
         } else if ((wrong = check_arguments(entry, parsed.args.n_items))) {
                 status = report_usage(entry, wrong, EXIT_FAILURE);
         } else {
-                status = command->run(cli, options, &parsed.args, &err);
+                status = get_rights(command, &err) < 0 ? -1 : command->run(cli, options, &parsed.args, &err);
                 if (status < 0) {
                         if (error_is_set(&err))
                                 cli_report(cli, &err);

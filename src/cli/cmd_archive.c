@@ -134,7 +134,7 @@ const Command command_save = {
         .options_size = sizeof(SaveOptions),
         .min_args = 1,
         .max_args = COMMAND_ARGS_ANY,
-        .flags = COMMAND_IMAGES,
+        .flags = COMMAND_IMAGES | COMMAND_NAMESPACE_TRY,
         .run = run_save,
 };
 
@@ -196,6 +196,7 @@ const Command command_load = {
         .summary = "Load an image from a tar archive or STDIN",
         .options = { load_options },
         .options_size = sizeof(LoadOptions),
+        .flags = COMMAND_NAMESPACE_TRY,
         .run = run_load,
 };
 
@@ -249,6 +250,6 @@ const Command command_import = {
         .options_size = sizeof(ImportCommandOptions),
         .min_args = 1,
         .max_args = 2,
-        .flags = COMMAND_FILES,
+        .flags = COMMAND_FILES | COMMAND_NAMESPACE_TRY,
         .run = run_import,
 };

@@ -75,5 +75,6 @@ const Command command_bootstrap = {
         .options_size = sizeof(BootstrapFlags),
         .min_args = 1,
         .max_args = 1,
+        .flags = COMMAND_NAMESPACE,
         .run = run_bootstrap,
 };

@@ -145,6 +145,6 @@ const Command command_build = {
         .options_size = sizeof(BuildFlags),
         .min_args = 1,
         .max_args = 1,
-        .flags = COMMAND_DIRECTORIES,
+        .flags = COMMAND_DIRECTORIES | COMMAND_NAMESPACE,
         .run = run_build,
 };

@@ -325,5 +325,6 @@ const Command command_builder_prune = {
                    "mica builder prune -f --filter type=exec.cachemount",
         .options = { prune_options },
         .options_size = sizeof(PruneFlags),
+        .flags = COMMAND_NAMESPACE_TRY,
         .run = run_prune,
 };

@@ -89,7 +89,7 @@ const Command command_restart = {
         .options_size = sizeof(StopFlags),
         .min_args = 1,
         .max_args = COMMAND_ARGS_ANY,
-        .flags = COMMAND_CONTAINERS,
+        .flags = COMMAND_CONTAINERS | COMMAND_NAMESPACE,
         .run = run_restart,
 };
 
@@ -308,7 +308,7 @@ const Command command_rm = {
         .options_size = sizeof(RmFlags),
         .min_args = 1,
         .max_args = COMMAND_ARGS_ANY,
-        .flags = COMMAND_CONTAINERS,
+        .flags = COMMAND_CONTAINERS | COMMAND_NAMESPACE_TRY,
         .run = run_rm,
 };
 
@@ -363,5 +363,6 @@ const Command command_container_prune = {
         .summary = "Remove all stopped containers",
         .options = { prune_options },
         .options_size = sizeof(ContainerPruneFlags),
+        .flags = COMMAND_NAMESPACE_TRY,
         .run = run_prune,
 };

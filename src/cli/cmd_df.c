@@ -82,6 +82,7 @@ const Command command_system_df = {
         .summary = "Show disk usage",
         .options = { df_options },
         .options_size = sizeof(DfFlags),
+        .flags = COMMAND_NAMESPACE_TRY,
         .run = run_df,
 };
 
@@ -210,5 +211,6 @@ const Command command_system_prune = {
         .summary = "Remove unused data",
         .options = { system_prune_options },
         .options_size = sizeof(SystemPruneFlags),
+        .flags = COMMAND_NAMESPACE_TRY,
         .run = run_system_prune,
 };

@@ -87,7 +87,7 @@ const Command command_exec = {
         .options_size = sizeof(ExecFlags),
         .min_args = 2,
         .max_args = COMMAND_ARGS_ANY,
-        .flags = COMMAND_STOP_AT_ARGUMENT | COMMAND_CONTAINERS,
+        .flags = COMMAND_STOP_AT_ARGUMENT | COMMAND_CONTAINERS | COMMAND_NAMESPACE,
         .run = run_exec,
 };
 

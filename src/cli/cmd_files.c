@@ -37,7 +37,7 @@ const Command command_diff = {
         .options = { no_options },
         .min_args = 1,
         .max_args = 1,
-        .flags = COMMAND_CONTAINERS,
+        .flags = COMMAND_CONTAINERS | COMMAND_NAMESPACE,
         .run = run_diff,
 };
 
@@ -83,7 +83,7 @@ const Command command_export = {
         .options_size = sizeof(ExportFlags),
         .min_args = 1,
         .max_args = 1,
-        .flags = COMMAND_CONTAINERS,
+        .flags = COMMAND_CONTAINERS | COMMAND_NAMESPACE,
         .run = run_export,
 };
 
@@ -130,7 +130,7 @@ const Command command_commit = {
         .options_size = sizeof(CommitFlags),
         .min_args = 1,
         .max_args = 2,
-        .flags = COMMAND_CONTAINERS,
+        .flags = COMMAND_CONTAINERS | COMMAND_NAMESPACE,
         .run = run_commit,
 };
 
@@ -207,6 +207,6 @@ const Command command_cp = {
         .options_size = sizeof(CpFlags),
         .min_args = 2,
         .max_args = 2,
-        .flags = COMMAND_CONTAINERS | COMMAND_FILES,
+        .flags = COMMAND_CONTAINERS | COMMAND_FILES | COMMAND_NAMESPACE,
         .run = run_cp,
 };

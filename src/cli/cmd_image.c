@@ -85,7 +85,7 @@ const Command command_rmi = {
         .options_size = sizeof(RmiOptions),
         .min_args = 1,
         .max_args = COMMAND_ARGS_ANY,
-        .flags = COMMAND_IMAGES,
+        .flags = COMMAND_IMAGES | COMMAND_NAMESPACE_TRY,
         .run = run_rmi,
 };
 
@@ -143,5 +143,6 @@ const Command command_image_prune = {
         .summary = "Remove unused images",
         .options = { prune_options },
         .options_size = sizeof(PruneOptions),
+        .flags = COMMAND_NAMESPACE_TRY,
         .run = run_image_prune,
 };

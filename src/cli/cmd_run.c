@@ -98,7 +98,7 @@ const Command command_create = {
         .options_size = sizeof(RunFlags),
         .min_args = 1,
         .max_args = COMMAND_ARGS_ANY,
-        .flags = COMMAND_STOP_AT_ARGUMENT | COMMAND_IMAGES,
+        .flags = COMMAND_STOP_AT_ARGUMENT | COMMAND_IMAGES | COMMAND_NAMESPACE,
         .run = run_create,
 };
 
@@ -196,7 +196,7 @@ const Command command_run = {
         .options_size = sizeof(RunFlags),
         .min_args = 1,
         .max_args = COMMAND_ARGS_ANY,
-        .flags = COMMAND_STOP_AT_ARGUMENT | COMMAND_EXIT_125 | COMMAND_IMAGES,
+        .flags = COMMAND_STOP_AT_ARGUMENT | COMMAND_EXIT_125 | COMMAND_IMAGES | COMMAND_NAMESPACE,
         .run = run_run,
 };
 
@@ -264,7 +264,7 @@ const Command command_start = {
         .options_size = sizeof(StartFlags),
         .min_args = 1,
         .max_args = COMMAND_ARGS_ANY,
-        .flags = COMMAND_CONTAINERS,
+        .flags = COMMAND_CONTAINERS | COMMAND_NAMESPACE,
         .run = run_start,
 };
 

@@ -59,6 +59,7 @@ const Command command_fsck = {
                 "remain.",
         .options = { fsck_options },
         .options_size = sizeof(FsckOptions),
+        .flags = COMMAND_NAMESPACE_TRY,
         .run = run_fsck,
 };
 

@@ -157,7 +157,7 @@ const Command command_volume_rm = {
         .options_size = sizeof(RmOptions),
         .min_args = 1,
         .max_args = COMMAND_ARGS_ANY,
-        .flags = COMMAND_VOLUMES,
+        .flags = COMMAND_VOLUMES | COMMAND_NAMESPACE_TRY,
         .run = run_rm,
 };
 
@@ -217,5 +217,6 @@ const Command command_volume_prune = {
         .summary = "Remove unused local volumes",
         .options = { prune_options },
         .options_size = sizeof(VolumePruneOptions),
+        .flags = COMMAND_NAMESPACE_TRY,
         .run = run_prune,
 };

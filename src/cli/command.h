@@ -26,6 +26,8 @@ typedef enum CommandFlags {
         COMMAND_VOLUMES = 1 << 4,          /* arguments complete volumes */
         COMMAND_FILES = 1 << 5,            /* arguments complete files */
         COMMAND_DIRECTORIES = 1 << 6,      /* arguments complete directories */
+        COMMAND_NAMESPACE = 1 << 7,        /* mounts, or reads a container's files: who is not root does that in a user namespace (fs/userns.h) */
+        COMMAND_NAMESPACE_TRY = 1 << 8,    /* may have to remove a container's or a layer's files; goes on without a namespace where there can be none */
 } CommandFlags;
 
 #define COMMAND_ARGS_ANY (-1)

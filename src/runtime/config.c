@@ -12,11 +12,13 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "fs/userns.h"
 #include "runtime/private.h"
 #include "runtime/seccomp_profile.h"
 #include "json/writer.h"
 
 #define DEFAULT_SHM_SIZE (64 * MIB)
+#define TTY_GROUP "gid=5" /* Debian's and most others' */
 
 static const struct DefaultMount {
         const char *target, *type, *source;
@@ -24,7 +26,7 @@ static const struct DefaultMount {
 } default_mounts[] = {
         { "/proc", "proc", "proc", { "nosuid", "noexec", "nodev" } },
         { "/dev", "tmpfs", "tmpfs", { "nosuid", "strictatime", "mode=755", "size=65536k" } },
-        { "/dev/pts", "devpts", "devpts", { "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5" } },
+        { "/dev/pts", "devpts", "devpts", { "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", TTY_GROUP } },
         { "/sys", "sysfs", "sysfs", { "nosuid", "noexec", "nodev", "ro" } },
         { "/sys/fs/cgroup", "cgroup", "cgroup", { "ro", "nosuid", "noexec", "nodev" } },
         { "/dev/mqueue", "mqueue", "mqueue", { "nosuid", "noexec", "nodev" } },
@@ -240,13 +242,12 @@ static void write_default_mounts(JsonWriter *writer, const Runtime *runtime, con
                         size = xasprintf("size=%ju", (uintmax_t)(spec->shm_size ? spec->shm_size : DEFAULT_SHM_SIZE));
                 }
                 /* sysfs belongs to a network namespace: without one of our own, a user namespace may only bind what is there */
-                if (streq(mount->type, "sysfs") && spec->network == RUN_NETWORK_HOST && runtime->cgroups.mode == CGROUP_NONE &&
-                    !(runtime->capabilities >> CAP_SYS_RESOURCE & 1)) {
+                if (streq(mount->type, "sysfs") && spec->network == RUN_NETWORK_HOST && runtime->user_namespace) {
                         write_mount(writer, mount->target, "bind", mount->target, (const char *const[]){ "rbind", "nosuid", "noexec", "nodev", "ro" }, 5, NULL);
                         continue;
                 }
                 for (size_t k = 0; k < ARRAY_LEN(mount->options) && mount->options[k]; k++)
-                        if (!(spec->privileged && streq(mount->options[k], "ro")))
+                        if (!(spec->privileged && streq(mount->options[k], "ro")) && !(streq(mount->options[k], TTY_GROUP) && !userns_has_gid(5)))
                                 options[n++] = mount->options[k];
                 write_mount(writer, mount->target, mount->type, mount->source, options, n, size);
         }

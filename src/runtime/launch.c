@@ -145,7 +145,8 @@ static int run_runtime(Launch *launch, const RunLaunch *wish, const RunSpec *spe
                 if (fds[i] < 0 || terminal)
                         fds[i] = null_fd;
         }
-        launch->hide_unified = launch->runtime->driver->needs_unified_hidden && launch->runtime->cgroups.mode == CGROUP_HYBRID;
+        launch->hide_unified = launch->runtime->driver->needs_unified_hidden &&
+                               launch->runtime->cgroups.mode != CGROUP_V2; /* it looks even when it is to leave cgroups alone */
         if (launch->hide_unified && wish->own_namespace) {
                 r = cgroup_hide_unified();
                 if (r < 0)

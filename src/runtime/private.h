@@ -28,6 +28,7 @@ struct Runtime {
         char *run_dir;   /* <state_dir>/<driver>: the runtime's own state */
         Cgroups cgroups;
         CapSet capabilities; /* of this process */
+        bool user_namespace; /* they count in a user namespace only */
 };
 
 /* process.json of one more process: the file that `exec --process` takes. Appends to `buf`. */

@@ -3,12 +3,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/fd.h"
 #include "base/mem.h"
+#include "fs/userns.h"
 #include "runtime/private.h"
+#include "runtime/state_dir.h"
 
 static const RuntimeDriver drivers[] = {
         /* the preferred one first */
@@ -70,45 +70,17 @@ static int choose_driver(Runtime *runtime, const char *name, Error *err)
         return error_set(err, ERROR_NOT_FOUND, "no container runtime is installed: install the package crun (or runc)");
 }
 
-static char *choose_state_dir(const char *wanted)
-{
-        const char *runtime_dir = getenv("XDG_RUNTIME_DIR");
-
-        if (wanted)
-                return xstrdup(wanted);
-        if (geteuid() == 0 && access("/run", W_OK) == 0)
-                return xstrdup("/run/mica");
-        if (!str_empty(runtime_dir) && *runtime_dir == '/')
-                return xasprintf("%s/mica", runtime_dir);
-        return xasprintf("/tmp/mica-%u", geteuid());
-}
-
-/* The state directory decides what runs as whom: it must be ours alone. */
-static int make_state_dir(Runtime *runtime, Error *err)
-{
-        struct stat st;
-        int r = dir_make(AT_FDCWD, runtime->state_dir, 0700);
-
-        if (r < 0)
-                return error_errno(err, r, "cannot make '%s'", runtime->state_dir);
-        if (lstat(runtime->state_dir, &st) < 0)
-                return error_errno(err, errno, "cannot look at '%s'", runtime->state_dir);
-        if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
-                return error_set(err, ERROR_DENIED, "'%s' must be a directory that only this user may write", runtime->state_dir);
-        return 0;
-}
-
 int runtime_open(const RuntimeOptions *options, Runtime **ret, Error *err)
 {
         _cleanup_(runtime_closep) Runtime *runtime = NEW(Runtime);
 
         if (choose_driver(runtime, options ? options->name : NULL, err) < 0)
                 return -1;
-        runtime->state_dir = choose_state_dir(options ? options->state_dir : NULL);
-        runtime->run_dir = xasprintf("%s/%s", runtime->state_dir, runtime->driver->name);
-        if (make_state_dir(runtime, err) < 0)
+        if (state_dir_make(options ? options->state_dir : NULL, &runtime->state_dir, err) < 0)
                 return -1;
+        runtime->run_dir = xasprintf("%s/%s", runtime->state_dir, runtime->driver->name);
         cgroup_detect(&runtime->cgroups);
+        runtime->user_namespace = userns_inside();
         runtime->capabilities = capabilities_of_process();
         *ret = TAKE_PTR(runtime);
         return 0;

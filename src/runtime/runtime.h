@@ -102,7 +102,7 @@ typedef struct Runtime Runtime;
 
 typedef struct RuntimeOptions {
         const char *name;      /* "crun", "runc" or an absolute path of either; NULL: MICA_RUNTIME, else the first of crun and runc in PATH */
-        const char *state_dir; /* NULL: /run/mica as root, else $XDG_RUNTIME_DIR/mica, else /tmp/mica-<uid> */
+        const char *state_dir; /* NULL: see state_dir.h */
 } RuntimeOptions;
 
 /* Finds the runtime and looks at the cgroups; starts nothing (some 50 us). `options` may be NULL. Errors: NOT_FOUND (neither runtime is installed). */

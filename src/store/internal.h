@@ -189,8 +189,6 @@ int indexes_settle(Db *db, Error *err);
 
 /* --- small things --- */
 
-/* True when this process is root of a user namespace only, so that trusted.* attributes and devices are not for it. */
-bool in_user_namespace(void);
 int open_tree_dir(int dir_fd, const char *path); /* a directory for reading, last component not followed; -1 and errno */
 
 StoreDriver store_driver_kind(Store *store);

@@ -15,6 +15,7 @@
 #include "base/sys.h"
 #include "erofs/erofs.h"
 #include "fs/mount.h"
+#include "fs/userns.h"
 #include "store/internal.h"
 
 /* Layers that are mounted one by one above the last merged index; a single mount costs some 0.2 ms, a merge some 10 ms with a large base. */
@@ -272,7 +273,7 @@ int rootfs_mount(Lease *lease, const Digest *diff_ids, size_t n, const RootfsOpt
         options = options ? options : &none;
         rootfs->lease = lease;
         rootfs->fd = rootfs->lower_fd = -1;
-        rootfs->userxattr = in_user_namespace();
+        rootfs->userxattr = userns_inside();
         if (lease_hold_layers(lease, diff_ids, n, err) < 0)
                 return error_wrap(err, "cannot mount an image");
         if (n > 0)

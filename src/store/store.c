@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "fs/features.h"
+#include "fs/userns.h"
 #include "oci/layout.h"
 #include "store/internal.h"
 
@@ -57,7 +58,7 @@ static int choose_root(const char *wanted, char **ret, Error *err)
                 *ret = xasprintf("%s/%s", here, root);
                 return 0;
         }
-        if (geteuid() == 0)
+        if (user_id() == 0)
                 *ret = xstrdup("/var/lib/mica");
         else if (data && data[0] == '/')
                 *ret = xasprintf("%s/mica", data);
@@ -227,18 +228,6 @@ const char *store_root(const Store *store)
 int store_root_fd(const Store *store)
 {
         return store->root_fd;
-}
-
-bool in_user_namespace(void)
-{
-        _cleanup_buf_ Buf map = BUF_INIT(4096);
-        unsigned long long inside, outside, count;
-
-        if (geteuid() != 0)
-                return true;
-        /* The first user namespace maps all ids to themselves. */
-        return file_read(AT_FDCWD, "/proc/self/uid_map", &map) == 0 && sscanf(buf_str(&map), "%llu %llu %llu", &inside, &outside, &count) == 3 &&
-               !(inside == 0 && outside == 0 && count == UINT32_MAX);
 }
 
 int open_tree_dir(int dir_fd, const char *path)

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "fs/path.h"
+#include "fs/userns.h"
 #include "store/internal.h"
 #include "tar/tar.h"
 
@@ -300,7 +301,7 @@ static int unpack_tar(Unpack *unpack, int tar_fd, Error *err)
 static int unpack_to(Lease *lease, const Digest *diff_id, const char *temporary, Error *err)
 {
         _cleanup_close_ int tar_fd = layer_open_tar(lease->store, diff_id, NULL, err);
-        Unpack unpack = { .file_fd = -1, .user_namespace = in_user_namespace() };
+        Unpack unpack = { .file_fd = -1, .user_namespace = userns_inside() };
         int r;
 
         if (tar_fd < 0)
