@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
+#include "build/cache_copies.h"
 #include "build/cache_writer.h"
 #include "oci/layout.h"
 #include "oci/limits.h"
@@ -26,6 +27,7 @@ typedef struct Exporter {
         const BuildCacheTo *to;
         BuildVertex *vertex;
         CacheWriter writer;
+        CacheCopies copies;
         Map *old_layers; /* diffID -> CacheLayer of the earlier export */
         CacheDocument document;
         Map *layers;  /* diffID -> number + 1 */
@@ -132,26 +134,18 @@ static int output_finish(Output *out, Digest *ret_blob, Digest *ret_diff_id, uin
 
 /* --- layers --- */
 
-/* As it is: the kernel copies, or shares the blocks where the file system can. Its digest is its name, which the reader verifies. */
-static int copy_layer(Exporter *ex, const Digest *diff_id, int tar, uint64_t size, Error *err)
+/* As it is. Its digest is its name, which the reader verifies. Owns `tar`. */
+static void copy_layer(Exporter *ex, const Digest *diff_id, int tar, uint64_t size)
 {
-        Ingest in = { .fd = -1 };
         CacheLayer *layer;
-        int r = 0;
 
-        if (!cache_writer_has(&ex->writer, diff_id, (int64_t)size)) {
-                if (ingest_begin(&ex->writer, &in, err) < 0)
-                        return -1;
-                r = fd_copy(tar, 0, in.fd, size);
-                r = r < 0 ? error_errno(err, r, "cannot copy a layer into '%s'", ex->to->dest) : ingest_end(&ex->writer, &in, diff_id, err);
-                ingest_drop(&ex->writer, &in);
-        }
-        if (r < 0)
-                return -1;
+        if (cache_writer_has(&ex->writer, diff_id, (int64_t)size))
+                close(tar);
+        else
+                cache_copies_add(&ex->copies, diff_id, tar, size);
         layer = new_layer(ex, diff_id, CODEC_NONE);
         layer->blob = *diff_id;
         layer->annotations.size = (int64_t)size;
-        return 0;
 }
 
 #define READ_SIZE ((size_t)1 << 20)
@@ -174,6 +168,8 @@ static int feed_file(Output *out, int fd, uint64_t size, Error *err)
 
 static int compress_layer(Exporter *ex, const Digest *diff_id, int tar, uint64_t size, Error *err)
 {
+        char text[DIGEST_TEXT_SIZE];
+        _cleanup_free_ char *what = xasprintf("writing layer %s", digest_format(diff_id, text));
         _cleanup_(output_done) Output out = { 0 };
         Ingest in = { .fd = -1 };
         Digest blob, plain;
@@ -193,6 +189,7 @@ static int compress_layer(Exporter *ex, const Digest *diff_id, int tar, uint64_t
                 layer->blob = blob;
                 layer->annotations.size = (int64_t)written;
         }
+        progress_status(ex->build->progress, ex->vertex, what, size, size, true);
         return 0;
 }
 
@@ -211,14 +208,13 @@ static int64_t need_layer(Exporter *ex, const Layer *made, Error *err)
                 return error_set(err, ERROR_LIMIT, "the cache has more than %d layers, which no manifest may have: export it with mode=min", OCI_LAYERS_MAX);
         if (!reuse(ex, &made->diff_id)) {
                 _cleanup_close_ int tar = layer_open_tar(ex->build->store, &made->diff_id, &size, err);
-                char text[DIGEST_TEXT_SIZE];
-                _cleanup_free_ char *what = xasprintf("writing layer %s", digest_format(&made->diff_id, text));
 
                 if (tar < 0)
                         return -1;
-                if (ex->to->codec == CODEC_NONE ? copy_layer(ex, &made->diff_id, tar, size, err) < 0 : compress_layer(ex, &made->diff_id, tar, size, err) < 0)
+                if (ex->to->codec == CODEC_NONE)
+                        copy_layer(ex, &made->diff_id, TAKE_FD(tar), size);
+                else if (compress_layer(ex, &made->diff_id, tar, size, err) < 0)
                         return -1;
-                progress_status(ex->build->progress, ex->vertex, what, size, size, true);
         }
         ex->document.layers.items[ex->document.layers.n_items - 1].annotations.created = xstrdup(timestamp_format(made->created, created));
         return (int64_t)ex->document.layers.n_items - 1;
@@ -490,7 +486,8 @@ static int export_locked(Exporter *ex, Error *err)
 {
         _cleanup_descriptor_ Descriptor manifest = { 0 };
 
-        if (add_steps(ex, err) < 0 || (ex->to->mounts && add_mounts(ex, err) < 0) || put_manifest(ex, &manifest, err) < 0)
+        if (add_steps(ex, err) < 0 || cache_copies_wait(&ex->copies, err) < 0 || (ex->to->mounts && add_mounts(ex, err) < 0) ||
+            put_manifest(ex, &manifest, err) < 0)
                 return -1;
         return cache_writer_commit(&ex->writer, &manifest, err);
 }
@@ -503,7 +500,9 @@ static int export_to(Exporter *ex, Error *err)
                 return -1;
         for (size_t i = 0; i < ex->writer.old.layers.n_items; i++)
                 map_setn(ex->old_layers, &ex->writer.old.layers.items[i].annotations.diff_id, sizeof(Digest), &ex->writer.old.layers.items[i]);
+        cache_copies_init(&ex->copies, &ex->writer, ex->vertex);
         r = export_locked(ex, err);
+        cache_copies_done(&ex->copies);
         cache_writer_done(&ex->writer);
         return r;
 }

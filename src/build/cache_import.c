@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/pool.h"
 #include "base/sys.h"
 #include "build/cache_dir.h"
 #include "store/cache_mount.h"
@@ -16,6 +17,9 @@
 /* A cache mount's tar: as for layers (store/layer_import.c), real ones inflate far less. */
 #define MOUNT_MAX_RATIO 400
 #define MOUNT_MAX_SIZE (UINT64_C(1) << 42)
+/* Layers that are taken at once. Each has buffers of some 6 MiB and a thread that hashes; more than this no disk is the faster for. */
+#define JOBS_MAX 4
+#define TELL_EVERY (64 * MIB)
 
 typedef struct CacheImport {
         const BuildCacheFrom *from;
@@ -28,11 +32,26 @@ typedef struct CacheImport {
         bool usable;
 } CacheImport;
 
+/* A layer that is taken beside others. */
+typedef struct LayerJob {
+        Build *build;
+        struct CacheImports *imports;
+        CacheImport *import;
+        const CacheLayer *layer;
+        char *number;
+        bool failed;
+} LayerJob;
+
 struct CacheImports {
         pthread_mutex_t lock;
         bool loaded;
         CacheImport *items;
         size_t n_items;
+        bool deferred; /* cache_imports_defer() */
+        Pool *pool;    /* while jobs may run */
+        Map *jobs;     /* diffID -> LayerJob, also when it is over */
+        size_t n_bad;  /* jobs that failed for the cache's reasons */
+        Error error;   /* the first other one */
 };
 
 /* --- loading --- */
@@ -89,11 +108,17 @@ static void load_one(Build *build, CacheImport *import)
                 progress_fail(build->progress, import->vertex, error_message(&err));
 }
 
-/* Loads all caches on the first question. NULL when there are none. */
-static CacheImports *imports_of(Build *build)
+static void job_free(void *data)
 {
-        CacheImports *imports;
+        LayerJob *job = data;
 
+        free(job->number);
+        free(job);
+}
+
+/* NULL when no cache is to be read. */
+static CacheImports *imports_new_once(Build *build)
+{
         if (!build->options->n_cache_from)
                 return NULL;
         pthread_mutex_lock(&build->lock);
@@ -102,9 +127,19 @@ static CacheImports *imports_of(Build *build)
                 pthread_mutex_init(&build->imports->lock, NULL);
                 build->imports->n_items = build->options->n_cache_from;
                 build->imports->items = NEW_ARRAY(CacheImport, build->imports->n_items);
+                build->imports->jobs = map_new(job_free);
         }
-        imports = build->imports;
         pthread_mutex_unlock(&build->lock);
+        return build->imports;
+}
+
+/* Loads all caches on the first question. NULL when there are none. */
+static CacheImports *imports_of(Build *build)
+{
+        CacheImports *imports = imports_new_once(build);
+
+        if (!imports)
+                return NULL;
         pthread_mutex_lock(&imports->lock);
         for (size_t i = 0; i < imports->n_items && !imports->loaded; i++) {
                 imports->items[i].from = &build->options->cache_from[i];
@@ -119,6 +154,9 @@ void cache_imports_free(CacheImports *imports)
 {
         if (!imports)
                 return;
+        pool_free(imports->pool);
+        map_free(imports->jobs);
+        error_done(&imports->error);
         for (size_t i = 0; i < imports->n_items && imports->loaded; i++) {
                 cache_document_done(&imports->items[i].document);
                 cache_dir_done(&imports->items[i].dir);
@@ -150,6 +188,174 @@ static void set_bad(CacheImports *imports, CacheImport *import, const char *numb
         pthread_mutex_unlock(&imports->lock);
 }
 
+/* The blob's bytes, from beginning to end, are in *layer's hands after this. Uncompressed ones go from file to file without a buffer in between. */
+static int feed_layer(Build *build, const CacheImport *import, const CacheLayer *layer, const char *what, LayerImport *in, Error *err)
+{
+        uint64_t size = (uint64_t)layer->annotations.size, done = 0, told = 0;
+        _cleanup_close_ int fd = cache_dir_open_blob(&import->dir, &layer->blob, layer->annotations.size, err);
+        ssize_t n;
+
+        if (fd < 0)
+                return -1;
+        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+        while ((n = layer_import_read(in, fd, err)) > 0) {
+                done += (uint64_t)n;
+                if (done > size)
+                        break;
+                if (build_check(build, err) < 0)
+                        return -1;
+                if (done - told < TELL_EVERY)
+                        continue;
+                told = done;
+                progress_status(build->progress, import->vertex, what, done, size, false);
+        }
+        if (n < 0)
+                return -1;
+        return done == size ? 0
+                            : error_set(err, ERROR_CORRUPT, "a blob of '%s' became %s while it was read", import->dir.path, done < size ? "shorter" : "longer");
+}
+
+static int take_layer(Build *build, CacheImport *import, const CacheLayer *layer, Error *err)
+{
+        _cleanup_(layer_import_freep) LayerImport *in = NULL;
+        const Digest *diff_id = &layer->annotations.diff_id;
+        char text[DIGEST_TEXT_SIZE];
+        _cleanup_free_ char *what = xasprintf("importing layer %s", digest_format(diff_id, text));
+        LayerInfo info;
+
+        if (layer_import_open(build->lease, false, &in, err) < 0 || feed_layer(build, import, layer, what, in, err) < 0 ||
+            layer_import_commit(in, &layer->blob, diff_id, NULL, NULL, &info, err) < 0)
+                return -1;
+        progress_status(build->progress, import->vertex, what, (uint64_t)layer->annotations.size, (uint64_t)layer->annotations.size, true);
+        return 0;
+}
+
+/* Says what is wrong with a cache that is then done without. -1 when it is nothing of the cache's. */
+static int forgive(CacheImports *imports, CacheImport *import, Build *build, const char *what, const char *number, Error *err)
+{
+        _cleanup_free_ char *note = NULL;
+
+        if (!is_of_cache(err))
+                return -1;
+        note = xasprintf("cannot use a %s of the cache '%s': %s\n", what, import->dir.path, error_message(err));
+        progress_log(build->progress, import->vertex, 2, note, strlen(note));
+        set_bad(imports, import, number);
+        error_done(err);
+        return 0;
+}
+
+static void run_job(void *data)
+{
+        LayerJob *job = data;
+        CacheImports *imports = job->imports;
+        _cleanup_error_ Error err = ERROR_INIT;
+        bool failed = take_layer(job->build, job->import, job->layer, &err) < 0;
+        bool forgiven = failed && forgive(imports, job->import, job->build, "layer", job->number, &err) == 0;
+
+        pthread_mutex_lock(&imports->lock);
+        job->failed = failed;
+        imports->n_bad += forgiven;
+        if (failed && !forgiven && !error_is_set(&imports->error))
+                error_move(&imports->error, &err);
+        pthread_mutex_unlock(&imports->lock);
+}
+
+/* Lets others take the layer while the caller goes on as if it were there. What can be seen of the blob without reading it is right. */
+static int promise_layer(Build *build, CacheImports *imports, CacheImport *import, const CacheLayer *layer, const char *number, Error *err)
+{
+        _cleanup_close_ int fd = cache_dir_open_blob(&import->dir, &layer->blob, layer->annotations.size, err);
+        LayerJob *job;
+
+        if (fd < 0)
+                return -1;
+        job = NEW(LayerJob);
+        *job = (LayerJob){ .build = build, .imports = imports, .import = import, .layer = layer, .number = xstrdup(number) };
+        pthread_mutex_lock(&imports->lock);
+        map_setn(imports->jobs, &layer->annotations.diff_id, sizeof(Digest), job);
+        if (!imports->pool)
+                imports->pool = pool_new(MIN(cpu_count(), (size_t)JOBS_MAX));
+        pthread_mutex_unlock(&imports->lock);
+        pool_submit(imports->pool, run_job, job);
+        return 0;
+}
+
+/* Whether it was asked for already and did not turn out to be unusable. */
+static bool is_taken(CacheImports *imports, const Digest *diff_id)
+{
+        const LayerJob *job;
+        bool taken;
+
+        pthread_mutex_lock(&imports->lock);
+        job = map_getn(imports->jobs, diff_id, sizeof(*diff_id));
+        taken = job && !job->failed;
+        pthread_mutex_unlock(&imports->lock);
+        return taken;
+}
+
+static int need_layer(Build *build, CacheImports *imports, CacheImport *import, const CacheLayer *layer, const char *number, Error *err)
+{
+        const Digest *diff_id = &layer->annotations.diff_id;
+
+        if (is_taken(imports, diff_id) || (layer_exists(build->store, diff_id) && lease_hold_layer(build->lease, diff_id, err) == 0))
+                return 0;
+        error_done(err);
+        return imports->deferred ? promise_layer(build, imports, import, layer, number, err) : take_layer(build, import, layer, err);
+}
+
+/* 1, 0 when this cache does not have it or not in a usable form, -1. */
+static int find_in(Build *build, CacheImports *imports, CacheImport *import, const Digest *key, Layer *ret, Error *err)
+{
+        const CacheStep *step = import->usable ? map_getn(import->steps, key, sizeof(*key)) : NULL;
+        const CacheResult *result = step ? &step->results.items[0] : NULL;
+        const CacheLayer *layer = result ? &import->document.layers.items[result->layer] : NULL;
+        _cleanup_free_ char *number = result ? xasprintf("%lld", (long long)result->layer) : NULL;
+
+        if (!layer || is_bad(imports, import, number))
+                return 0;
+        if (need_layer(build, imports, import, layer, number, err) < 0)
+                return forgive(imports, import, build, "layer", number, err);
+        ret->diff_id = layer->annotations.diff_id;
+        if (!result->created || timestamp_parse(result->created, &ret->created) < 0)
+                ret->created = clock_now_or_epoch(build->epoch);
+        return 1;
+}
+
+int cache_imports_find(Build *build, const Digest *key, Layer *ret, Error *err)
+{
+        CacheImports *imports = imports_of(build);
+        int found = 0;
+
+        for (size_t i = 0; imports && i < imports->n_items && found == 0; i++)
+                found = find_in(build, imports, &imports->items[i], key, ret, err);
+        return found;
+}
+
+void cache_imports_defer(Build *build)
+{
+        CacheImports *imports = imports_new_once(build);
+
+        if (imports)
+                imports->deferred = true;
+}
+
+int cache_imports_settle(Build *build, Error *err)
+{
+        CacheImports *imports = build->imports;
+        size_t n_bad;
+
+        if (!imports)
+                return 0;
+        pool_free(TAKE_PTR(imports->pool));
+        imports->deferred = false;
+        n_bad = imports->n_bad;
+        imports->n_bad = 0;
+        if (error_is_set(&imports->error))
+                return error_move(err, &imports->error);
+        return n_bad > 0;
+}
+
+/* --- mounts --- */
+
 typedef int Feed(void *user, const void *data, size_t size, Error *err);
 
 static int read_blob(Build *build, const CacheImport *import, const CacheLayer *layer, Feed *feed, void *user, Error *err)
@@ -171,68 +377,6 @@ static int read_blob(Build *build, const CacheImport *import, const CacheLayer *
         }
         return 0;
 }
-
-static int feed_layer(void *user, const void *data, size_t size, Error *err)
-{
-        return layer_import_write(user, data, size, err);
-}
-
-static int take_layer(Build *build, CacheImport *import, const CacheLayer *layer, Error *err)
-{
-        _cleanup_(layer_import_freep) LayerImport *in = NULL;
-        const Digest *diff_id = &layer->annotations.diff_id;
-        char text[DIGEST_TEXT_SIZE];
-        _cleanup_free_ char *what = xasprintf("importing layer %s", digest_format(diff_id, text));
-        LayerInfo info;
-
-        if (layer_exists(build->store, diff_id) && lease_hold_layer(build->lease, diff_id, err) == 0)
-                return 0;
-        error_done(err);
-        if (layer_import_open(build->lease, false, &in, err) < 0 || read_blob(build, import, layer, feed_layer, in, err) < 0 ||
-            layer_import_commit(in, &layer->blob, diff_id, NULL, NULL, &info, err) < 0)
-                return -1;
-        progress_status(build->progress, import->vertex, what, (uint64_t)layer->annotations.size, (uint64_t)layer->annotations.size, true);
-        return 0;
-}
-
-/* 1, 0 when this cache does not have it or not in a usable form, -1. */
-static int find_in(Build *build, CacheImports *imports, CacheImport *import, const Digest *key, Layer *ret, Error *err)
-{
-        const CacheStep *step = import->usable ? map_getn(import->steps, key, sizeof(*key)) : NULL;
-        const CacheResult *result = step ? &step->results.items[0] : NULL;
-        const CacheLayer *layer = result ? &import->document.layers.items[result->layer] : NULL;
-        _cleanup_free_ char *number = result ? xasprintf("%lld", (long long)result->layer) : NULL;
-
-        if (!layer || is_bad(imports, import, number))
-                return 0;
-        if (take_layer(build, import, layer, err) < 0) {
-                _cleanup_free_ char *note = NULL;
-
-                if (!is_of_cache(err))
-                        return -1;
-                note = xasprintf("cannot use a layer of the cache '%s': %s\n", import->dir.path, error_message(err));
-                progress_log(build->progress, import->vertex, 2, note, strlen(note));
-                set_bad(imports, import, number);
-                error_done(err);
-                return 0;
-        }
-        ret->diff_id = layer->annotations.diff_id;
-        if (!result->created || timestamp_parse(result->created, &ret->created) < 0)
-                ret->created = clock_now_or_epoch(build->epoch);
-        return 1;
-}
-
-int cache_imports_find(Build *build, const Digest *key, Layer *ret, Error *err)
-{
-        CacheImports *imports = imports_of(build);
-        int found = 0;
-
-        for (size_t i = 0; imports && i < imports->n_items && found == 0; i++)
-                found = find_in(build, imports, &imports->items[i], key, ret, err);
-        return found;
-}
-
-/* --- mounts --- */
 
 typedef struct Fill {
         Untar *untar;
@@ -327,7 +471,6 @@ int cache_imports_fill_mount(Build *build, const char *id, Error *err)
         for (size_t i = 0; imports && i < imports->n_items; i++) {
                 CacheImport *import = &imports->items[i];
                 const CacheMountEntry *mount = import->usable ? map_get(import->mounts, id) : NULL;
-                _cleanup_free_ char *note = NULL;
 
                 if (!mount || is_bad(imports, import, id))
                         continue;
@@ -335,12 +478,8 @@ int cache_imports_fill_mount(Build *build, const char *id, Error *err)
                         return 0;
                 if (take_mount(build, import, mount, err) == 0)
                         return 0;
-                if (!is_of_cache(err))
+                if (forgive(imports, import, build, "cache mount", id, err) < 0)
                         return -1;
-                note = xasprintf("cannot use a cache mount of the cache '%s': %s\n", import->dir.path, error_message(err));
-                progress_log(build->progress, import->vertex, 2, note, strlen(note));
-                set_bad(imports, import, id);
-                error_done(err);
         }
         return 0;
 }

@@ -18,5 +18,14 @@ void cache_imports_free(CacheImports *imports); /* NULL is fine */
 /* The layer of a key, from the first cache that has it; held by the build's lease. 1, 0 when none has it, -1. */
 int cache_imports_find(Build *build, const Digest *key, Layer *ret, Error *err);
 
+/*
+ * While a build only asks what is known (the probe), the layers of the answers are taken beside it, several at once: cache_imports_find() looks no further than
+ * at the size of a blob. No layer that it named may be read before cache_imports_settle(), which waits for all of them; from then on, layers are taken at once.
+ * Settling returns 0; 1 when a layer turned out to be unusable, so that what was answered with it is wrong (the next question about it is answered otherwise);
+ * or -1 for a failure that is not the cache's.
+ */
+void cache_imports_defer(Build *build);
+int cache_imports_settle(Build *build, Error *err);
+
 /* Fills the directory of a cache mount from the first cache that has one, when it is missing or empty and nobody uses it. */
 int cache_imports_fill_mount(Build *build, const char *id, Error *err);

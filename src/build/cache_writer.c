@@ -101,6 +101,7 @@ static int open_dir(CacheWriter *w, Error *err)
 int cache_writer_open(Build *build, const char *dest, const char *tag, CacheWriter *ret, Error *err)
 {
         *ret = (CacheWriter){ .build = build, .dest = dest, .tag = tag, .dir = { .fd = -1 }, .lock_fd = -1, .trusted = map_new(NULL) };
+        pthread_mutex_init(&ret->lock, NULL);
         if (open_dir(ret, err) == 0)
                 return 0;
         cache_writer_done(ret);
@@ -114,6 +115,7 @@ void cache_writer_done(CacheWriter *w)
         map_free(w->trusted);
         if (w->lock_fd >= 0)
                 close(w->lock_fd);
+        pthread_mutex_destroy(&w->lock);
         *w = (CacheWriter){ .dir = { .fd = -1 }, .lock_fd = -1 };
 }
 
@@ -145,18 +147,24 @@ int ingest_end(CacheWriter *w, Ingest *in, const Digest *digest, Error *err)
         if (sys_renameat(w->dir.fd, in->name, w->dir.fd, path) < 0)
                 return error_errno(err, errno, "cannot write '%s/%s'", w->dest, path);
         close(TAKE_FD(in->fd));
+        pthread_mutex_lock(&w->lock);
         map_set(w->trusted, path, w);
         w->n_written++;
+        pthread_mutex_unlock(&w->lock);
         return 0;
 }
 
-bool cache_writer_has(const CacheWriter *w, const Digest *digest, int64_t size)
+bool cache_writer_has(CacheWriter *w, const Digest *digest, int64_t size)
 {
         char path[OCI_BLOB_PATH_SIZE];
         struct stat st;
+        bool trusted;
 
         oci_blob_path(digest, path);
-        return map_has(w->trusted, path) && fstatat(w->dir.fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) && st.st_size == size;
+        pthread_mutex_lock(&w->lock);
+        trusted = map_has(w->trusted, path);
+        pthread_mutex_unlock(&w->lock);
+        return trusted && fstatat(w->dir.fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) && st.st_size == size;
 }
 
 int cache_writer_put(CacheWriter *w, const void *data, size_t size, Digest *ret, Error *err)

@@ -12,10 +12,11 @@ typedef struct CacheWriter {
         const char *tag;
         CacheDir dir;
         int lock_fd;
-        Map *trusted;      /* paths of blobs that the old index leads to, and of those written since */
-        bool knows_all;    /* nothing else is reachable: the rest may be removed */
-        CacheDocument old; /* of the same tag; empty when there is none */
-        size_t n_written;  /* blobs */
+        pthread_mutex_t lock; /* of `trusted` and `n_written`: several threads may write blobs */
+        Map *trusted;         /* paths of blobs that the old index leads to, and of those written since */
+        bool knows_all;       /* nothing else is reachable: the rest may be removed */
+        CacheDocument old;    /* of the same tag; empty when there is none */
+        size_t n_written;     /* blobs */
 } CacheWriter;
 
 /*
@@ -36,7 +37,7 @@ int ingest_end(CacheWriter *writer, Ingest *in, const Digest *digest, Error *err
 void ingest_drop(CacheWriter *writer, Ingest *in);                                 /* removes it, when it has not got its name */
 
 /* A blob that was synced before the index that leads to it was written (or that we wrote), and still is as long as it was. */
-bool cache_writer_has(const CacheWriter *writer, const Digest *digest, int64_t size);
+bool cache_writer_has(CacheWriter *writer, const Digest *digest, int64_t size);
 /* Writes a small blob, when it is not there. */
 int cache_writer_put(CacheWriter *writer, const void *data, size_t size, Digest *ret, Error *err);
 

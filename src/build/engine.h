@@ -223,6 +223,8 @@ typedef enum Advance { ADVANCE_DONE, ADVANCE_BLOCKED, ADVANCE_NEEDS_WORK } Advan
 int stage_advance(BuildStage *stage, bool probe, BuildStage **ret_blocker, Digest *ret_key, Error *err);
 BuildStage *stage_new(BuildTarget *target);
 void stage_free(BuildStage *stage);
+/* Back to before its first step: all that was found out about its steps is forgotten. Nothing may have read from the stage. */
+void stage_rewind(BuildStage *stage);
 /* The files of a finished stage. */
 int stage_tree(BuildStage *stage, SourceTree **ret, Error *err);
 /* Layers that come from its base image. */

@@ -24,19 +24,31 @@ BuildStage *stage_new(BuildTarget *target)
         return stage;
 }
 
+void stage_rewind(BuildStage *stage)
+{
+        work_free(TAKE_PTR(stage->work));
+        for (size_t i = 0; i < stage->n_works; i++)
+                work_free(stage->works[i]);
+        stage->n_works = stage->n_layers = stage->next = 0;
+        if (stage->begun)
+                stem_done(&stage->stem);
+        stage->stem = (Stem){ 0 };
+        stage->begun = false;
+        stage->counter = 0;
+        stage->status = STAGE_WAITING;
+        stage->chain = stage->last_key = (Digest){ 0 };
+        stage->vertex = NULL;
+        diagnosis_done(&stage->diagnosis);
+}
+
 void stage_free(BuildStage *stage)
 {
         if (!stage)
                 return;
-        work_free(stage->work);
-        for (size_t i = 0; i < stage->n_works; i++)
-                work_free(stage->works[i]);
+        stage_rewind(stage);
         free(stage->works);
-        diagnosis_done(&stage->diagnosis);
         source_tree_free(stage->tree);
         rootfs_free(stage->rootfs);
-        if (stage->begun)
-                stem_done(&stage->stem);
         image_config_done(&stage->image);
         for (size_t i = 0; i < stage->n_triggers; i++) {
                 instruction_free(stage->trigger_instructions[i]);

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/pool.h"
+#include "build/cache_import.h"
 #include "build/schedule.h"
 #include "fs/mount.h"
 
@@ -225,14 +226,26 @@ static int run_pending(Build *build, BuildStage **pending, size_t n_pending, Err
         return result;
 }
 
+/* Back to before the probe. Only records of imported layers are pending then. */
+static void rewind_all(Build *build)
+{
+        for (size_t i = 0; i < build->n_stages; i++)
+                stage_rewind(build->stages[i]);
+        map_free(build->results);
+        build->results = map_new(free);
+        build->n_steps = build->n_cached = 0;
+        cache_forget_pending(build->lease);
+}
+
 /*
  * The probe: stages in the order of need, on this thread, as far as the cache goes. Images that are copied from come after the stages of the Dockerfile in the
  * list, but depend on nothing, so they go first; then each stage has only earlier ones before it.
  */
-static int probe(Build *build, BuildStage **pending, size_t *n_pending, Error *err)
+static int probe_once(Build *build, BuildStage **pending, size_t *n_pending, Error *err)
 {
         size_t n_parsed = build->parsed->n_items * build->n_targets;
 
+        *n_pending = 0;
         for (size_t i = 0; i < build->n_stages; i++) {
                 BuildStage *stage = build->stages[(i + n_parsed) % build->n_stages], *blocker;
                 Digest key;
@@ -249,6 +262,24 @@ static int probe(Build *build, BuildStage **pending, size_t *n_pending, Error *e
                         pending[(*n_pending)++] = stage;
         }
         return 0;
+}
+
+/* Layers of --cache-from come in beside it. Where one turns out to be damaged, what was answered with it is asked again. */
+static int probe(Build *build, BuildStage **pending, size_t *n_pending, Error *err)
+{
+        for (;;) {
+                _cleanup_error_ Error import = ERROR_INIT;
+                int probed, settled;
+
+                cache_imports_defer(build);
+                probed = probe_once(build, pending, n_pending, err);
+                settled = cache_imports_settle(build, probed < 0 ? &import : err);
+                if (settled == 0)
+                        return probed;
+                rewind_all(build);
+                if (probed < 0 || settled < 0)
+                        return -1;
+        }
 }
 
 int build_execute(Build *build, Error *err)

@@ -110,6 +110,15 @@ int cache_put(Lease *lease, const CacheRecord *record, Error *err)
         return 0;
 }
 
+void cache_forget_pending(Lease *lease)
+{
+        pthread_mutex_lock(&lease->mutex);
+        for (size_t i = 0; i < lease->n_records; i++)
+                cache_record_done(&lease->records[i]);
+        lease->n_records = 0;
+        pthread_mutex_unlock(&lease->mutex);
+}
+
 int cache_get_source(Store *store, const Digest *key, Digest *ret, Error *err)
 {
         _cleanup_db_stmt_ DbStmt *stmt = NULL;

@@ -32,6 +32,8 @@ int cache_get_dated(Lease *lease, const Digest *key, Digest *ret_diff_id, Timest
 int cache_get_source(Store *store, const Digest *key, Digest *ret, Error *err);
 /* Records results. Rows are written when the lease syncs (all steps of a build in one transaction). */
 int cache_put(Lease *lease, const CacheRecord *record, Error *err);
+/* Takes back what was put under the lease and is not committed. */
+void cache_forget_pending(Lease *lease);
 
 /* --- digests of context files --- */
 

@@ -285,6 +285,44 @@ def test_damaged_layers(mica, other, context, tmp_path, damage):
     assert other("run", "--rm", "app", "cat", "/x", "/y").out == "x\ny\n" and other("fsck").code == 0
 
 
+def test_damaged_among_many(mica, other, context, tmp_path):
+    """Layers are taken side by side while the build goes on as if they were there: what was built on damaged ones is built again, the others are kept."""
+    names = "abcdef"
+    text = "FROM busybox AS one\n" + "".join(f"COPY {n} /{n}\n" for n in names[:3]) + "FROM busybox\n" + "".join(f"COPY {n} /{n}\n" for n in names[3:]) + \
+           "COPY --from=one /a /b /c /\n"
+    top = context({"Dockerfile": text, **{n: n * 2000 for n in names}})
+    cache = tmp_path / "cache"
+    build(mica, top, "--cache-to", to(cache, "mode=max"))
+    config = read(cache)[1]
+    damaged = [r["layers"][0]["layer"] for r in config["records"] if "COPY b" in r["description"] or "COPY e" in r["description"]]
+    for number in damaged:
+        path = blob(cache, config["layers"][number]["blob"])
+        data = bytearray(path.read_bytes())
+        data[700] ^= 1
+        path.write_bytes(data)
+    text = build(other, top, "--cache-from", f"type=local,src={cache}")
+    again = {line.split("] ")[1] for line in ran(text)}
+    assert len(set(damaged)) == 2 and {"COPY b /b", "COPY e /e"} <= again and not {"COPY a /a", "COPY d /d"} & again, text
+    assert text.count("cannot use a layer of the cache") == 2
+    assert other("run", "--rm", "app", "cat", *(f"/{n}" for n in names)).out == "".join(n * 2000 for n in names)
+    assert other("fsck").code == 0 and ran(build(other, top)) == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=lambda s: s.name)
+def test_stopped_import(mica, other, context, tmp_path, how):
+    """A build that is stopped while it takes layers leaves a sound store, and the next one takes them."""
+    top = context({"Dockerfile": "FROM scratch\n" + "".join(f"COPY {n} /{n}\n" for n in "abcd"), **{n: os.urandom(4) * 10000000 for n in "abcd"}})
+    cache = tmp_path / "cache"
+    build(mica, top, "--cache-to", to(cache, "compression=gzip", "compression-level=1"))
+    process = other.popen("build", "-t", "app", "--cache-from", f"type=local,src={cache}", top)
+    while process.poll() is None and not list((other.root / "tmp").glob("*/layer*/tar")):
+        time.sleep(0.005)
+    process.send_signal(how)
+    assert process.wait(20) == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    assert other("fsck").code == 0 and other("images", "-q").out.split() == [other.image("busybox")["Id"].split(":")[1][:12]]
+    assert ran(build(other, top, "--cache-from", f"type=local,src={cache}")) == [] and other("fsck").code == 0
+
+
 def test_hostile_mount(mica, other, context, tmp_path):
     """A tar that climbs out of its directory touches nothing outside; the build goes on without it."""
     import io
