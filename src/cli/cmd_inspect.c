@@ -20,20 +20,20 @@ typedef struct InspectOptions {
 /* What can be inspected, in the order in which docker tries. */
 typedef struct InspectKind {
         const char *type, *title;
-        int (*inspect)(Store *store, const char *name, bool size, JsonValue **ret, Error *err);
+        int (*inspect)(Store *store, const char *name, const InspectOptions *options, JsonValue **ret, Error *err);
 } InspectKind;
 
-static int inspect_container(Store *store, const char *name, bool size, JsonValue **ret, Error *err)
+static int inspect_container(Store *store, const char *name, const InspectOptions *options, JsonValue **ret, Error *err)
 {
-        return container_inspect(store, name, size, ret, err);
+        return container_inspect(store, name, options->size, ret, err);
 }
 
-static int inspect_image(Store *store, const char *name, bool size, JsonValue **ret, Error *err)
+static int inspect_image(Store *store, const char *name, const InspectOptions *options, JsonValue **ret, Error *err)
 {
-        return engine_image_inspect(store, name, ret, err);
+        return engine_image_inspect(store, name, options->platform, ret, err);
 }
 
-static int inspect_volume(Store *store, const char *name, bool size, JsonValue **ret, Error *err)
+static int inspect_volume(Store *store, const char *name, const InspectOptions *options, JsonValue **ret, Error *err)
 {
         return engine_volume_inspect(store, name, ret, err);
 }
@@ -53,12 +53,12 @@ static const InspectKind *find_kind(const char *type)
 }
 
 /* Looks in `kind`, or in all of them when it is NULL. */
-static int inspect_one(Store *store, const char *name, const InspectKind *kind, bool size, JsonValue **ret, Error *err)
+static int inspect_one(Store *store, const char *name, const InspectKind *kind, const InspectOptions *options, JsonValue **ret, Error *err)
 {
         if (kind)
-                return kind->inspect(store, name, size, ret, err);
+                return kind->inspect(store, name, options, ret, err);
         for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-                if (kinds[i].inspect(store, name, size, ret, err) == 0)
+                if (kinds[i].inspect(store, name, options, ret, err) == 0)
                         return 0;
                 if (err->code != ERROR_NOT_FOUND && err->code != ERROR_INVALID)
                         return -1;
@@ -68,8 +68,9 @@ static int inspect_one(Store *store, const char *name, const InspectKind *kind, 
 }
 
 /* Prints what was found even when something else was not, as docker does: an array, or the template once per object. */
-static int inspect_all(Cli *cli, const StrList *args, const InspectKind *kind, const char *format, bool size, Error *err)
+static int inspect_all(Cli *cli, const StrList *args, const InspectKind *kind, const InspectOptions *options, Error *err)
 {
+        const char *format = options->format;
         _cleanup_json_ JsonValue *all = json_value_new_array();
         _cleanup_buf_ Buf out = BUF_INIT(BUF_MAX_DEFAULT);
         int status = 0;
@@ -81,7 +82,7 @@ static int inspect_all(Cli *cli, const StrList *args, const InspectKind *kind, c
                 JsonValue *value = NULL;
                 _cleanup_error_ Error missing = ERROR_INIT;
 
-                if (inspect_one(store, args->items[i], kind, size, &value, &missing) < 0) {
+                if (inspect_one(store, args->items[i], kind, options, &value, &missing) < 0) {
                         cli_report(cli, &missing);
                         status = EXIT_FAILURE;
                         continue;
@@ -115,7 +116,7 @@ static int run_inspect(Cli *cli, const void *data, const StrList *args, Error *e
 
         if (!str_empty(options->type) && !kind)
                 return error_set(err, ERROR_INVALID, "\"%s\" is not a valid value for --type: say container, image or volume", options->type);
-        return inspect_all(cli, args, kind, options->format, options->size, err);
+        return inspect_all(cli, args, kind, options, err);
 }
 
 const Command command_inspect = {
@@ -136,15 +137,21 @@ static const Option format_options[] = {
         OPTION_TABLE_END,
 };
 
+static const Option image_options[] = {
+        { "platform", 0, OPTION_STRING, offsetof(InspectOptions, platform),
+          .help = "Inspect a specific platform of the multi-platform image ('os[/arch[/variant]]')" },
+        OPTION_TABLE_END,
+};
+
 static int run_image_inspect(Cli *cli, const void *data, const StrList *args, Error *err)
 {
-        return inspect_all(cli, args, find_kind("image"), ((const InspectOptions *)data)->format, false, err);
+        return inspect_all(cli, args, find_kind("image"), data, err);
 }
 
 const Command command_image_inspect = {
         .usage = "[OPTIONS] IMAGE [IMAGE...]",
         .summary = "Display detailed information on one or more images",
-        .options = { format_options },
+        .options = { format_options, image_options },
         .options_size = sizeof(InspectOptions),
         .min_args = 1,
         .max_args = COMMAND_ARGS_ANY,
@@ -154,7 +161,7 @@ const Command command_image_inspect = {
 
 static int run_volume_inspect(Cli *cli, const void *data, const StrList *args, Error *err)
 {
-        return inspect_all(cli, args, find_kind("volume"), ((const InspectOptions *)data)->format, false, err);
+        return inspect_all(cli, args, find_kind("volume"), data, err);
 }
 
 const Command command_volume_inspect = {
@@ -176,9 +183,7 @@ static const Option container_options[] = {
 
 static int run_container_inspect(Cli *cli, const void *data, const StrList *args, Error *err)
 {
-        const InspectOptions *options = data;
-
-        return inspect_all(cli, args, find_kind("container"), options->format, options->size, err);
+        return inspect_all(cli, args, find_kind("container"), data, err);
 }
 
 const Command command_container_inspect = {

@@ -154,6 +154,7 @@ const JsonField container_data_fields[] = {
         { "Mounts", JSON_FIELD_OBJECTS, offsetof(ContainerData, mounts), 0, mount_point_fields, sizeof(MountPoint), NULL },
         { "Layers", JSON_FIELD_STRINGS, offsetof(ContainerData, layers), 0 },
         { "Platform", JSON_FIELD_STRING, offsetof(ContainerData, platform), 0 },
+        { "ForeignPlatform", JSON_FIELD_STRING, offsetof(ContainerData, foreign), JSON_OMIT_EMPTY },
         JSON_FIELD_END,
 };
 

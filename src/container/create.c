@@ -199,7 +199,7 @@ int container_create(Store *store, const ContainerSpec *spec, char **ret_id, Str
 
         if (spec->name && container_check_name(*spec->name == '/' ? spec->name + 1 : spec->name, err) < 0)
                 return -1;
-        if (image_find(store, spec->config.image, &image, err) < 0 || image_config(store, image, &text, err) < 0 ||
+        if (container_choose_image(store, spec, &image, &data->foreign, warnings, err) < 0 || image_config(store, image, &text, err) < 0 ||
             image_config_parse(text.data, text.size, &config, err) < 0)
                 return -1;
         json_object_copy(container_config_fields, &spec->config, &data->config);

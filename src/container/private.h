@@ -33,7 +33,8 @@ typedef struct ContainerData {
         HostConfig host;
         JSON_ITEMS(MountPoint) mounts;
         StrList layers; /* diffIDs, bottom first */
-        char *platform;
+        char *platform; /* docker's: the operating system alone */
+        char *foreign;  /* "linux/arm64" when programs of the image need more than this machine's architecture; else NULL */
 } ContainerData;
 
 extern const JsonField container_data_fields[];
@@ -105,6 +106,12 @@ void container_set_starter(Container *container, pid_t pid);
 /* --- names and ids --- */
 char *container_make_name(unsigned attempt); /* new string */
 int container_check_name(const char *name, Error *err);
+
+/* --- platform.c --- */
+/* The image that the spec names, of several the one for its platform. *ret_foreign: ContainerData.foreign, new string or NULL. `warnings` may be NULL. */
+int container_choose_image(Store *store, const ContainerSpec *spec, Image **ret, char **ret_foreign, StrList *warnings, Error *err);
+/* EXIT with status 126 when the programs of its image do not run here. Threads: as platform_runs(). */
+int container_check_platform(const Container *container, Error *err);
 
 /* --- create --- */
 

@@ -99,6 +99,8 @@ int container_start(Store *store, const char *name, const StartOptions *options,
                         return container_attach(store, name, options->attach_stdin, ret, err) < 0 ? -1 : 1;
                 return 1;
         }
+        if (container_check_platform(container, err) < 0)
+                return -1;
         lock = lock_to_start(container, err);
         if (lock < 0)
                 return -1;

@@ -236,13 +236,22 @@ static int add_descriptor(Store *store, const char *name, const Image *image, Js
         return 0;
 }
 
-int engine_image_inspect(Store *store, const char *name, JsonValue **ret, Error *err)
+static int find_image(Store *store, const char *name, const char *platform, Image **ret, Error *err)
+{
+        _cleanup_platform_ Platform want = { 0 };
+
+        if (str_empty(platform))
+                return image_find(store, name, ret, err);
+        return platform_parse(platform, &want, err) < 0 ? -1 : image_find_matching(store, name, &want, ret, err);
+}
+
+int engine_image_inspect(Store *store, const char *name, const char *platform, JsonValue **ret, Error *err)
 {
         _cleanup_(image_freep) Image *image = NULL;
         _cleanup_image_config_ ImageConfig config = { 0 };
         _cleanup_json_ JsonValue *value = NULL;
 
-        if (image_find(store, name, &image, err) < 0 || engine_image_config(store, image, &config, err) < 0)
+        if (find_image(store, name, platform, &image, err) < 0 || engine_image_config(store, image, &config, err) < 0)
                 return -1;
         value = image_value(store, image, &config);
         if (add_descriptor(store, name, image, value, err) < 0)

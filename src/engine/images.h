@@ -18,8 +18,8 @@
  */
 int engine_images(Store *store, bool all, const StrList *filters, const char *reference, Image ***ret, size_t *ret_n, Error *err);
 
-/* docker inspect's object of an image. A new reference. */
-int engine_image_inspect(Store *store, const char *name, JsonValue **ret, Error *err);
+/* docker inspect's object of an image; `platform` (or NULL) chooses of several, and is NOT_FOUND when the image is for another one. A new reference. */
+int engine_image_inspect(Store *store, const char *name, const char *platform, JsonValue **ret, Error *err);
 
 /* The parsed config of an image. */
 int engine_image_config(Store *store, const Image *image, ImageConfig *ret, Error *err);

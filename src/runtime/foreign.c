@@ -172,6 +172,18 @@ static bool has_level(const char *variant)
         return true;
 }
 
+void platform_host_best(Platform *ret)
+{
+        static const char *const levels[] = { "v4", "v3", "v2" };
+
+        platform_host(ret);
+        if (streq_ptr(ret->architecture, "arm64") && !ret->variant)
+                ret->variant = xstrdup("v8");
+        for (size_t i = 0; i < ARRAY_LEN(levels) && streq_ptr(ret->architecture, "amd64") && !ret->variant; i++)
+                if (has_level(levels[i]))
+                        ret->variant = xstrdup(levels[i]);
+}
+
 int platform_runs(const Platform *platform, const char *directory, Error *err)
 {
         _cleanup_platform_ Platform host = { 0 };

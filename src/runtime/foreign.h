@@ -13,5 +13,8 @@
  */
 int platform_runs(const Platform *platform, const char *directory, Error *err);
 
+/* This machine's platform with the level of its processor as the variant ("linux/amd64/v3", "linux/arm64/v8"): the most that an image may ask for. */
+void platform_host_best(Platform *ret);
+
 /* Why they do not, and what can be done: "no emulator for arm64 is registered (…)". New string. */
 char *platform_why_not(const Platform *platform);

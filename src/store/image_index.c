@@ -317,5 +317,25 @@ int image_find_platform(Store *store, const char *typed, const Platform *platfor
                 return -1;
         wanted = platform_format(platform, false);
         there = strlist_join(&platforms, ", ");
-        return error_set(err, ERROR_NOT_FOUND, "the image '%s' in the store is for %s, not for %s", typed, there, wanted);
+        return error_set(err, ERROR_NOT_FOUND, "image with reference %s was found but does not provide the specified platform (%s): it is for %s", typed,
+                         wanted, there);
+}
+
+int image_find_matching(Store *store, const char *typed, const Platform *platform, Image **ret, Error *err)
+{
+        _cleanup_(image_freep) Image *image = NULL;
+        _cleanup_free_ char *wanted = NULL, *actual = NULL;
+        Platform have;
+
+        if (image_find_platform(store, typed, platform, &image, err) < 0)
+                return -1;
+        have = (Platform){ .os = image->os, .architecture = image->architecture, .variant = image->variant };
+        if (platform_rank(platform, &have) < 0) {
+                wanted = platform_format(platform, false);
+                actual = platform_format(&have, false);
+                return error_set(err, ERROR_NOT_FOUND, "image with reference %s was found but does not match the specified platform: wanted %s, actual: %s",
+                                 typed, wanted, actual);
+        }
+        *ret = TAKE_PTR(image);
+        return 0;
 }

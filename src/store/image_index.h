@@ -44,3 +44,6 @@ int image_index_find(Store *store, const char *name_or_digest, ImageIndex **ret,
  * its platform is: the caller checks. Errors: those of image_find(), and NOT_FOUND that lists the platforms there are.
  */
 int image_find_platform(Store *store, const char *name_or_id, const Platform *platform, Image **ret, Error *err);
+
+/* The same, and an image for one platform has to be for this one, too: NOT_FOUND in docker's words. */
+int image_find_matching(Store *store, const char *name_or_id, const Platform *platform, Image **ret, Error *err);

@@ -142,7 +142,38 @@ def test_a_base_of_several_platforms_gives_each_build_its_own(mica, context, tmp
     mica("build", "--platform", "linux/arm64,linux/amd64", "-o", f"type=local,dest={tmp_path}/l", ctx)
     assert (tmp_path / "l/linux_arm64/arm64").exists() and (tmp_path / "l/linux_amd64/amd64").exists()
     done = mica.fails(1, "build", "--platform", "linux/arm64,linux/riscv64", ctx)
-    assert "is for linux/amd64, linux/arm64, not for linux/riscv64" in done.err
+    assert "does not provide the specified platform (linux/riscv64): it is for linux/amd64, linux/arm64" in done.err
+
+
+def test_run_takes_the_platform_that_is_asked_for(mica, context, programs, root_only):
+    ctx = context({**programs, "Dockerfile": "FROM scratch\nARG TARGETARCH\nCOPY --chmod=755 w$TARGETARCH /w\nCMD [\"/w\"]\n"})
+    mica("build", "--platform", "linux/amd64,linux/386", "-t", "m:1", ctx)
+    for platform in ("386", "linux/386", "linux/amd64", "amd64"):
+        name = platform.replace("/", "-")
+        done = mica("run", "--network", "none", "--name", name, "--platform", platform, "m:1")
+        assert done.err == "" and mica("cp", f"{name}:/out", "-").raw_out.count(platform.split("/")[-1].encode() + b"\n") == 1
+        image = mica("image", "inspect", "--platform", platform, "m:1").json[0]
+        assert image["Architecture"] == platform.split("/")[-1] and mica.inspect(name)["Image"] == image["Id"] and mica.inspect(name)["Platform"] == "linux"
+    assert "does not provide the specified platform (linux/arm64): it is for linux/amd64, linux/386" in mica.fails(125, "run", "--platform", "linux/arm64", "m:1").err
+    assert "error parsing specified platform: 'a/b/c/d'" in mica.fails(1, "create", "--platform", "a/b/c/d", "m:1").err
+    assert mica.fails(1, "image", "inspect", "--platform", "linux/arm64", "m:1").json == []
+
+
+def test_an_image_of_another_platform_in_dockers_words(mica, context, root_only):
+    """As docker 26 says it: a warning when nobody asked for a platform, an error when it is not the one that was asked for."""
+    if emulates("s390x"):
+        pytest.skip("an emulator for s390x is registered")
+    mica("build", "--platform", "linux/s390x", "-t", "other:1", context({"Dockerfile": "FROM scratch\nCOPY Dockerfile /f\nCMD [\"/f\"]\n"}))
+    done = mica.fails(126, "run", "--name", "cc", "--network", "none", "other:1")
+    warning, error = done.err.splitlines()
+    assert warning.startswith("WARNING: The requested image's platform (linux/s390x) does not match the detected host platform (linux/")
+    assert warning.endswith(") and no specific platform was requested") and "exec format error: programs of linux/s390x cannot run on this machine" in error
+    assert mica.inspect("cc")["State"]["Status"] == "created", "nothing was started"
+    assert "WARNING" not in mica.fails(1, "start", "cc").err
+    assert mica("create", "--platform", "linux/s390x", "other:1").err == ""
+    host = "arm64" if os.uname().machine == "aarch64" else "amd64"
+    assert f"image with reference other:1 was found but does not match the specified platform: wanted linux/{host}, actual: linux/s390x" in mica.fails(
+        1, "create", "--platform", f"linux/{host}", "other:1").err
 
 
 def test_rebuilding_leaves_no_old_platform_behind(mica, context):
