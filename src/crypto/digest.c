@@ -11,8 +11,8 @@
 #include "crypto/encode.h"
 
 static const AlgorithmInfo algorithms[] = {
-        [DIGEST_SHA256] = { "sha256", "SHA256", 32 },
-        [DIGEST_SHA512] = { "sha512", "SHA512", 64 },
+        [DIGEST_SHA256] = { "sha256", 32 },
+        [DIGEST_SHA512] = { "sha512", 64 },
 };
 
 const AlgorithmInfo *algorithm_info(unsigned algorithm)
