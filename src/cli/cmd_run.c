@@ -15,6 +15,7 @@
 #include "cli/run_options.h"
 #include "cli/terminal.h"
 #include "oci/reference.h"
+#include "runtime/runtime.h"
 #include "store/image.h"
 
 #define EXIT_MICA 125                   /* mica's own failure, not the program's */
@@ -173,6 +174,7 @@ static int run_run(Cli *cli, const void *data, const StrList *args, Error *err)
                 return error_set(err, ERROR_INVALID, "conflicting options: cannot specify both --attach and --detach");
         if (!flags->detach && flags->tty && flags->interactive && !isatty(STDIN_FILENO))
                 return error_set(err, ERROR_INVALID, "the input device is not a TTY");
+        runtime_announce_start();
         spec.started_at_once = true;
         if (cli_store(cli, &store, err) < 0 || create(cli, store, flags, args, &id, &spec, err) < 0)
                 return -1;

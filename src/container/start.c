@@ -86,8 +86,9 @@ int container_start(Store *store, const char *name, const StartOptions *options,
 {
         _cleanup_(container_freep) Container *container = NULL;
         _cleanup_close_ int lock = -1, report_read = -1, report_write = -1, client = -1, client_other = -1;
+        _cleanup_error_ Error second = ERROR_INIT; /* the first one is told */
         MonitorStart start = { .client_fd = -1 };
-        int pair[2], number;
+        int pair[2], r;
         pid_t pid;
 
         if (container_load(store, name, &container, err) < 0)
@@ -127,16 +128,19 @@ int container_start(Store *store, const char *name, const StartOptions *options,
         pid = fork();
         if (pid == 0)
                 become_monitor(&start);
-        number = errno;
-        if (store_after_fork(store, err) < 0)
+        if (pid < 0) {
+                r = error_errno(err, errno, "cannot start a monitor");
+        } else {
+                close(TAKE_FD(report_write));
+                if (client_other >= 0)
+                        close(TAKE_FD(client_other));
+                r = read_report(report_read, err);
+        }
+        /* Not before: the monitor needs the database at once, and both would wait for each other's recovery of it. */
+        if (store_after_fork(store, r < 0 ? &second : err) < 0 && r == 0)
                 return -1;
-        if (pid < 0)
-                return error_errno(err, number, "cannot start a monitor");
-        close(TAKE_FD(report_write));
-        if (client_other >= 0)
-                close(TAKE_FD(client_other));
-        if (read_report(report_read, err) < 0) {
-                while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        if (r < 0) {
+                while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
                         ;
                 return -1;
         }

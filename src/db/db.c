@@ -17,7 +17,7 @@
 
 /* Pages in the WAL from which on a commit also checkpoints (the library's own default), and closing does. */
 #define WAL_PAGES_AT_COMMIT 1000
-#define WAL_PAGES_AT_CLOSE 128
+#define WAL_PAGES_AT_CLOSE 32
 
 static void init_library(void)
 {

@@ -63,7 +63,7 @@ static _noreturn_ void child_main(const Launch *launch, const int fds[3])
                 _exit(253);
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
-        execv(launch->runtime->program, strlist_argv(&launch->argv));
+        runtime_program_exec(launch->runtime, strlist_argv(&launch->argv));
         _exit(254);
 }
 

@@ -115,7 +115,7 @@ static _noreturn_ void exec_runtime(const Once *once, char *const *argv)
                 _exit(255);
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
-        execv(once->runtime->program, argv);
+        runtime_program_exec(once->runtime, argv);
         _exit(254);
 }
 

@@ -31,6 +31,9 @@ struct Runtime {
         bool user_namespace; /* they count in a user namespace only */
 };
 
+/* Executes the program in this process; returns when that fails. Makes system calls only, so it is fine after vfork() and beside other threads. */
+void runtime_program_exec(const Runtime *runtime, char *const *argv);
+
 /* process.json of one more process: the file that `exec --process` takes. Appends to `buf`. */
 int runtime_process_config(Runtime *runtime, const RunSpec *spec, Buf *buf, Error *err);
 

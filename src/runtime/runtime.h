@@ -109,6 +109,12 @@ typedef struct RuntimeOptions {
 int runtime_open(const RuntimeOptions *options, Runtime **ret, Error *err);
 void runtime_close(Runtime *runtime); /* NULL is fine */
 DEFINE_CLEANUP(Runtime *, runtime_close)
+
+/*
+ * Says that a container will be started by this process or its child in the next milliseconds, so that waits of the kernel begin now (announce.c). In a thread
+ * of its own that ends by itself; best effort, changes nothing that anybody could see.
+ */
+void runtime_announce_start(void);
 const char *runtime_name(const Runtime *runtime); /* "crun" or "runc" */
 
 /* The text of config.json for a spec, appended to `buf`: what goes into the bundle. */
