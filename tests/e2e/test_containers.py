@@ -197,28 +197,3 @@ def test_stop_at_once_is_final_whatever_the_restart_policy(mica, busybox):
         mica("start", "again")
     mica("rm", "-f", "again")
     assert mica("ps", "-aq").out == ""
-
-
-def test_an_ordinary_user_is_told_what_needs_root_and_can_do_the_rest(mica, busybox, tmp_path):
-    import shutil
-    import tempfile
-    top = tempfile.mkdtemp(dir="/var/tmp")
-    try:
-        os.chmod(top, 0o755)
-        shutil.copy(mica.path, f"{top}/mica")
-        mica("save", "-o", f"{top}/image.tar", busybox)
-        os.chmod(f"{top}/image.tar", 0o644)
-        os.mkdir(f"{top}/home")
-        os.chown(f"{top}/home", 65534, 65534)
-
-        def as_nobody(*args):
-            return subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", f"{top}/mica", *args], cwd=f"{top}/home", timeout=60,
-                                  env={"HOME": f"{top}/home", "PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "NO_COLOR": "1"}, capture_output=True, text=True)
-
-        assert as_nobody("load", "-i", f"{top}/image.tar").returncode == 0
-        assert "busybox" in as_nobody("images").stdout
-        done = as_nobody("run", "--rm", "--network", "none", "busybox", "true")
-        assert done.returncode == 125 and "need root" in done.stderr
-        assert as_nobody("ps", "-aq").stdout == "" and as_nobody("fsck").returncode == 0
-    finally:
-        shutil.rmtree(top)
