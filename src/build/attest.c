@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "build/provenance.h"
+#include "build/sbom.h"
 #include "fs/walk.h"
 #include "oci/reference.h"
 
@@ -29,6 +30,14 @@ void build_provenance_done(BuildProvenance *provenance)
         *provenance = (BuildProvenance){ 0 };
 }
 
+void build_sbom_done(BuildSbom *sbom)
+{
+        free(sbom->generator);
+        strlist_done(&sbom->files);
+        strlist_done(&sbom->params);
+        *sbom = (BuildSbom){ 0 };
+}
+
 static int take_bool(const char *key, const char *value, bool *ret, Error *err)
 {
         return str_to_bool(value, ret) < 0 ? error_set(err, ERROR_INVALID, "non-bool value '%s' specified for %s", value, key) : 0;
@@ -41,18 +50,8 @@ static int take_text(const char *value, char **to)
         return 0;
 }
 
-static int take_field(BuildProvenance *to, const char *key, const char *value, Error *err)
+static int take_provenance(BuildProvenance *to, const char *key, const char *value, Error *err)
 {
-        if (streq(key, "type"))
-                return 0;
-        if (streq(key, "disabled")) {
-                bool disabled = false;
-
-                if (take_bool(key, value, &disabled, err) < 0)
-                        return -1;
-                to->enabled = !disabled;
-                return 0;
-        }
         if (streq(key, "mode")) {
                 if (!streq(value, "min") && !streq(value, "max") && !streq(value, "full"))
                         return error_set(err, ERROR_INVALID, "invalid mode '%s'; known are min and max", value);
@@ -80,37 +79,69 @@ static int take_field(BuildProvenance *to, const char *key, const char *value, E
                          key);
 }
 
-static int parse_fields(const StrList *fields, BuildProvenance *to, Error *err)
+/* Everything that is not ours is the scanner's. */
+static int take_sbom(BuildSbom *to, const char *key, const char *value, Error *err)
+{
+        if (streq(key, "generator"))
+                return *value ? take_text(value, &to->generator) : error_set(err, ERROR_INVALID, "generator is empty: it is the name of an image");
+        if (streq(key, "file")) {
+                strlist_add(&to->files, value);
+                return 0;
+        }
+        if (!*key || strspn(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != strlen(key))
+                return error_set(err, ERROR_INVALID, "unknown attribute '%s'; known are disabled, file and generator, and names of variables for the scanner",
+                                 key);
+        strlist_addf(&to->params, "%s=%s", key, value);
+        return 0;
+}
+
+static int take_field(bool *enabled, BuildProvenance *provenance, BuildSbom *sbom, const char *key, const char *value, Error *err)
+{
+        bool disabled = false;
+
+        if (streq(key, "type"))
+                return 0;
+        if (streq(key, "disabled")) {
+                if (take_bool(key, value, &disabled, err) < 0)
+                        return -1;
+                *enabled = !disabled;
+                return 0;
+        }
+        return sbom ? take_sbom(sbom, key, value, err) : take_provenance(provenance, key, value, err);
+}
+
+static int parse_fields(const StrList *fields, BuildProvenance *provenance, BuildSbom *sbom, Error *err)
 {
         const char *type = NULL;
+        bool *enabled;
 
         for (size_t i = 0; i < fields->n_items; i++)
                 if (str_starts(fields->items[i], "type="))
                         type = fields->items[i] + strlen("type=");
         if (!type)
-                return error_set(err, ERROR_INVALID, "attestation type not specified: type=provenance");
-        if (streq(type, "sbom"))
-                return error_set(err, ERROR_UNSUPPORTED, "mica does not make SBOMs yet: there is no scanner that it could run");
-        if (!streq(type, "provenance"))
-                return error_set(err, ERROR_INVALID, "unknown attestation type '%s'; known is provenance", type);
-        to->enabled = true;
+                return error_set(err, ERROR_INVALID, "attestation type not specified: type=provenance or type=sbom");
+        if (!streq(type, "sbom") && !streq(type, "provenance"))
+                return error_set(err, ERROR_INVALID, "unknown attestation type '%s'; known are provenance and sbom", type);
+        sbom = streq(type, "sbom") ? sbom : NULL;
+        enabled = sbom ? &sbom->enabled : &provenance->enabled;
+        *enabled = true;
         for (size_t i = 0; i < fields->n_items; i++) {
                 const char *equals = strchr(fields->items[i], '=');
                 _cleanup_free_ char *key = equals ? xstrndup(fields->items[i], (size_t)(equals - fields->items[i])) : NULL;
 
                 if (!equals)
                         return error_set(err, ERROR_INVALID, "invalid value '%s': must be a key=value pair", fields->items[i]);
-                if (take_field(to, key, equals + 1, err) < 0)
+                if (take_field(enabled, provenance, sbom, key, equals + 1, err) < 0)
                         return -1;
         }
         return 0;
 }
 
-int build_attest_parse(const char *text, BuildProvenance *to, Error *err)
+int build_attest_parse(const char *text, BuildProvenance *provenance, BuildSbom *sbom, Error *err)
 {
         _cleanup_strlist_ StrList fields = { 0 };
 
-        if (csv_split(text, &fields, err) < 0 || parse_fields(&fields, to, err) < 0)
+        if (csv_split(text, &fields, err) < 0 || parse_fields(&fields, provenance, sbom, err) < 0)
                 return error_wrap(err, "invalid attestation '%s'", text);
         return 0;
 }
@@ -194,12 +225,43 @@ static int file_subjects(const Export *export, const ExportImage *image, JsonVal
 
 /* --- statements --- */
 
+/* One statement that an attestor makes of an image. */
+typedef struct Predicate {
+        const char *file_name; /* beside files; borrowed */
+        JsonValue *value;
+        const JsonValue *subject; /* borrowed; NULL: the image, or the files */
+} Predicate;
+
 typedef struct Attestor {
         bool (*is_wanted)(const Export *export);
-        const char *(*type)(const Export *export);      /* predicateType */
-        const char *(*file_name)(const Export *export); /* beside files */
-        JsonValue *(*predicate)(Export *export, const ExportImage *image);
+        const char *(*type)(const Export *export);                                       /* predicateType */
+        size_t (*n)(const ExportImage *image);                                           /* how many statements; NULL: one */
+        Predicate (*predicate)(Export *export, const ExportImage *image, size_t number); /* the value is a new reference */
 } Attestor;
+
+static bool sbom_is_wanted(const Export *export)
+{
+        return export->build->options->sbom.enabled;
+}
+
+static const char *sbom_type(const Export *export)
+{
+        (void)export;
+        return SBOM_TYPE;
+}
+
+static size_t n_sboms(const ExportImage *image)
+{
+        return image->target->n_sboms;
+}
+
+static Predicate sbom(Export *export, const ExportImage *image, size_t number)
+{
+        const Sbom *found = &image->target->sboms[number];
+
+        (void)export;
+        return (Predicate){ found->file_name, json_value_ref(found->predicate), found->subject };
+}
 
 static bool provenance_is_wanted(const Export *export)
 {
@@ -213,40 +275,38 @@ static const char *provenance_type(const Export *export)
         return export->build->options->provenance.v02 ? PROVENANCE_TYPE_02 : PROVENANCE_TYPE_1;
 }
 
-static const char *provenance_file_name(const Export *export)
-{
-        const char *name = export->build->options->provenance.file_name;
-
-        return name ? name : "provenance.json";
-}
-
-static JsonValue *provenance(Export *export, const ExportImage *image)
+static Predicate provenance(Export *export, const ExportImage *image, size_t number)
 {
         const BuildProvenance *options = &export->build->options->provenance;
 
-        return provenance_predicate(export, image, !options->min, options->v02);
+        (void)number;
+        return (Predicate){ options->file_name ? options->file_name : "provenance.json", provenance_predicate(export, image, !options->min, options->v02),
+                            NULL };
 }
 
+/* In BuildKit's order. */
 static const Attestor attestors[] = {
-        { provenance_is_wanted, provenance_type, provenance_file_name, provenance },
+        { sbom_is_wanted, sbom_type, n_sboms, sbom },
+        { provenance_is_wanted, provenance_type, NULL, provenance },
 };
 
-static int add_statement(Export *export, ExportImage *image, const Attestor *attestor, Error *err)
+static int add_statement(Export *export, ExportImage *image, const Attestor *attestor, size_t number, Error *err)
 {
         _cleanup_json_ JsonValue *statement = json_value_new_object();
-        JsonValue *subjects = json_value_new_array();
+        Predicate predicate = attestor->predicate(export, image, number);
+        JsonValue *subjects = predicate.subject ? json_value_copy(predicate.subject) : json_value_new_array();
         bool is_image = build_output_is_image(export->output);
         ExportStatement *entry;
 
         json_value_set_string(statement, "_type", STATEMENT_TYPE);
         json_value_set_string(statement, "predicateType", attestor->type(export));
         json_value_set(statement, "subject", subjects);
-        if ((is_image ? image_subjects(export, image, subjects, err) : file_subjects(export, image, subjects, err)) < 0)
+        json_value_set(statement, "predicate", predicate.value);
+        if (!predicate.subject && (is_image ? image_subjects(export, image, subjects, err) : file_subjects(export, image, subjects, err)) < 0)
                 return -1;
-        json_value_set(statement, "predicate", attestor->predicate(export, image));
         image->statements = xreallocarray(image->statements, image->n_statements + 1, sizeof(*image->statements));
         entry = &image->statements[image->n_statements++];
-        *entry = (ExportStatement){ .predicate_type = attestor->type(export), .file_name = xstrdup(attestor->file_name(export)) };
+        *entry = (ExportStatement){ .predicate_type = attestor->type(export), .file_name = xstrdup(predicate.file_name) };
         entry->text = json_value_text(statement, JSON_WRITE_SORTED | (is_image ? 0 : JSON_WRITE_INDENT_2));
         return 0;
 }
@@ -261,8 +321,12 @@ bool export_has_attestations(const Export *export)
 
 int export_attest(Export *export, ExportImage *image, Error *err)
 {
-        for (size_t i = 0; i < ARRAY_LEN(attestors); i++)
-                if (attestors[i].is_wanted(export) && add_statement(export, image, &attestors[i], err) < 0)
-                        return -1;
+        for (size_t i = 0; i < ARRAY_LEN(attestors); i++) {
+                size_t n = !attestors[i].is_wanted(export) ? 0 : attestors[i].n ? attestors[i].n(image) : 1;
+
+                for (size_t k = 0; k < n; k++)
+                        if (add_statement(export, image, &attestors[i], k, err) < 0)
+                                return -1;
+        }
         return 0;
 }

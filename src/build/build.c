@@ -17,6 +17,7 @@
 #include "build/intake.h"
 #include "build/lint.h"
 #include "build/named.h"
+#include "build/sbom.h"
 #include "build/ssh.h"
 #include "fs/mount.h"
 
@@ -24,6 +25,7 @@ void build_options_done(BuildOptions *options)
 {
         build_annotations_done(&options->annotations);
         build_provenance_done(&options->provenance);
+        build_sbom_done(&options->sbom);
         strlist_done(&options->platforms);
         strlist_done(&options->tags);
         strlist_done(&options->build_args);
@@ -93,6 +95,7 @@ void build_free(Build *build)
         ignore_matcher_free(build->ignore);
         strlist_done(&build->ignore_patterns);
         for (size_t i = 0; i < build->n_targets; i++) {
+                target_sboms_done(&build->targets[i]);
                 global_scope_free(build->targets[i].global);
                 platform_done(&build->targets[i].platform);
                 free(build->targets[i].text);
@@ -155,9 +158,9 @@ static void keep_finished(Build *build)
 static int run_all(Build *build, BuildResult *ret, Error *err)
 {
         if (lease_new(build->store, "build", &build->lease, err) < 0 || build_load(build, err) < 0 || build_plan(build, err) < 0 ||
-            debug_shell_plan(build, err) < 0 || build_lint(build, err) < 0)
+            debug_shell_plan(build, err) < 0 || build_lint(build, err) < 0 || build_sbom_plan(build, err) < 0)
                 return -1;
-        if (build_execute(build, err) < 0) {
+        if (build_execute(build, err) < 0 || build_sbom_scan(build, err) < 0) {
                 keep_finished(build);
                 return -1;
         }

@@ -164,6 +164,7 @@ typedef struct BuildOptions {
         size_t n_outputs;
         BuildAnnotations annotations; /* of every output that is an image */
         BuildProvenance provenance;
+        BuildSbom sbom;
         bool squash;             /* one layer of those that were built */
         int metadata_provenance; /* BuildResult.provenance: 0 none, 1 mode=min, 2 mode=max */
 

@@ -90,6 +90,7 @@ struct BuildStage {
         char *base_name;     /* FROM, expanded */
         char *platform;      /* --platform, expanded, or NULL */
         BuildStage *base;    /* the stage it starts from, or NULL */
+        BuildStage *scans;   /* a scanner's: the stage that it looks at; sbom.h */
         bool needed, no_cache, begun;
         bool replaced;          /* by the named context that `base_name` is: it has no steps */
         bool resolved, missing; /* its base image was looked up; is not there (build->plan_only) */
@@ -129,7 +130,10 @@ struct BuildTarget {
         GlobalScope *global;
         size_t first;      /* of its stages of the Dockerfile in Build.stages */
         BuildStage *stage; /* what is wanted */
-        Digest squashed;   /* --squash: the one layer over the base image; unset when there is nothing to squash */
+        BuildStage *scan;  /* sbom.h: the scanner's, or NULL */
+        struct Sbom *sboms;
+        size_t n_sboms;
+        Digest squashed; /* --squash: the one layer over the base image; unset when there is nothing to squash */
 };
 
 struct Build {
@@ -277,6 +281,8 @@ int build_check_platforms(Build *build, BuildStage *const *pending, size_t n_pen
 
 /* --- schedule.c --- */
 int build_execute(Build *build, Error *err);
+/* The same for stages that were added when the others were done. */
+int build_execute_stages(Build *build, BuildStage *const *stages, size_t n_stages, Error *err);
 
 /* --- squash.c --- */
 /* Makes one layer of those that were built, for each target. */

@@ -95,6 +95,18 @@ typedef struct BuildProvenance {
         char *file_name; /* beside files; NULL: "provenance.json" */
 } BuildProvenance;
 
-/* Reads --attest: "type=provenance,mode=max". Later ones change earlier ones. Errors: INVALID, UNSUPPORTED (type=sbom). */
-int build_attest_parse(const char *text, BuildProvenance *to, Error *err);
+/* --sbom, --attest type=sbom: from a scanner, from documents that are handed in, or both. */
+typedef struct BuildSbom {
+        bool enabled;
+        char *generator; /* the scanner's image; NULL: BUILD_SBOM_GENERATOR, unless there are files */
+        StrList files;   /* SPDX documents of this machine */
+        StrList params;  /* "NAME=value": the scanner sees BUILDKIT_SCAN_NAME */
+} BuildSbom;
+
+/* What BuildKit takes when nobody says. */
+#define BUILD_SBOM_GENERATOR "docker/buildkit-syft-scanner:stable-1"
+
+/* Reads --attest: "type=provenance,mode=max" or "type=sbom,generator=IMAGE". Later ones change earlier ones. Errors: INVALID. */
+int build_attest_parse(const char *text, BuildProvenance *provenance, BuildSbom *sbom, Error *err);
 void build_provenance_done(BuildProvenance *provenance);
+void build_sbom_done(BuildSbom *sbom);

@@ -7,6 +7,7 @@
 #include "build/context.h"
 #include "build/engine.h"
 #include "build/named.h"
+#include "build/sbom.h"
 #include "http/client.h"
 
 BuildStage *stage_new(BuildTarget *target)
@@ -89,6 +90,10 @@ int build_source(BuildStage *reader, const Instruction *instruction, const char 
         size_t at;
 
         *ret_stage = NULL;
+        if (reader->scans && streq(from, SBOM_SCANNED)) {
+                *ret_stage = reader->scans;
+                return 0;
+        }
         if (directory)
                 return directory < 0 ? -1 : 0;
         if (target) {

@@ -212,7 +212,8 @@ static int run_pending(Build *build, BuildStage **pending, size_t n_pending, Err
 
         if (mount_namespace_enter(err) < 0)
                 return -1;
-        build->stop_fd = eventfd(0, EFD_CLOEXEC);
+        if (build->stop_fd < 0)
+                build->stop_fd = eventfd(0, EFD_CLOEXEC);
         if (build->stop_fd < 0)
                 return error_errno(err, errno, "cannot make an event descriptor");
         scheduler.items = NEW_ARRAY(Item, n_pending);
@@ -292,4 +293,24 @@ int build_execute(Build *build, Error *err)
         if (!n_pending)
                 return 0;
         return build_check_platforms(build, pending, n_pending, err) < 0 ? -1 : run_pending(build, pending, n_pending, err);
+}
+
+int build_execute_stages(Build *build, BuildStage *const *stages, size_t n_stages, Error *err)
+{
+        _cleanup_free_ BuildStage **pending = NEW_ARRAY(BuildStage *, n_stages);
+        size_t n_pending = 0;
+
+        for (size_t i = 0; i < n_stages; i++) {
+                BuildStage *blocker;
+                Digest key;
+                int result = stage_advance(stages[i], true, &blocker, &key, err);
+
+                if (result < 0)
+                        return -1;
+                if (result == ADVANCE_DONE)
+                        stages[i]->status = STAGE_DONE;
+                else
+                        pending[n_pending++] = stages[i];
+        }
+        return n_pending ? run_pending(build, pending, n_pending, err) : 0;
 }

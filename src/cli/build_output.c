@@ -59,7 +59,7 @@ static int take_short(const char *type, const char *value, BuildRequest *request
         _cleanup_free_ char *text = str_to_bool(value, &yes) == 0 ? xasprintf("type=%s,disabled=%s", type, yes ? "false" : "true")
                                                                   : xasprintf("type=%s,%s", type, value);
 
-        return build_attest_parse(text, &request->options.provenance, err);
+        return build_attest_parse(text, &request->options.provenance, &request->options.sbom, err);
 }
 
 /* BUILDX_METADATA_PROVENANCE=min|max|disabled: what the metadata file says of it; min when nothing is said, as buildx has it. */
@@ -79,14 +79,12 @@ static int metadata_mode(const BuildFlags *flags)
 
 static int take_attestations(const BuildFlags *flags, BuildRequest *request, Error *err)
 {
-        bool yes;
-
         for (size_t i = 0; i < flags->attests.n_items; i++)
-                if (build_attest_parse(flags->attests.items[i], &request->options.provenance, err) < 0)
+                if (build_attest_parse(flags->attests.items[i], &request->options.provenance, &request->options.sbom, err) < 0)
                         return -1;
         if (flags->provenance && take_short("provenance", flags->provenance, request, err) < 0)
                 return -1;
-        if (flags->sbom && (str_to_bool(flags->sbom, &yes) < 0 || yes) && take_short("sbom", flags->sbom, request, err) < 0)
+        if (flags->sbom && take_short("sbom", flags->sbom, request, err) < 0)
                 return -1;
         request->options.metadata_provenance = metadata_mode(flags);
         return 0;

@@ -1,0 +1,92 @@
+"""SBOMs: from a scanner that follows BuildKit's protocol, or handed in; laid beside the provenance as BuildKit lays them."""
+import json
+
+import pytest
+
+from conftest import skopeo
+from test_build_provenance import Archive
+
+pytestmark = pytest.mark.usefixtures("root_only")
+SPDX = "https://spdx.dev/Document"
+
+# Tells what it finds, and tries what it must not be able to do.
+SCANNER = """FROM busybox
+WORKDIR /home
+COPY --chmod=755 <<"END" /scan
+#!/bin/sh
+set -e
+touch "$BUILDKIT_SCAN_SOURCE/new" 2>/dev/null && exit 3
+[ "$(pwd)" = /home ] && [ -d /tmp ]
+statement() {
+    printf '{"_type":"https://in-toto.io/Statement/v0.1","predicateType":"https://spdx.dev/Document","subject":[],"predicate":{"spdxVersion":"SPDX-2.3","name":"%s"}}' "$1"
+}
+statement "$(ls "$BUILDKIT_SCAN_SOURCE" | tr '\\n' ' ')$BUILDKIT_SCAN_DEPTH" >"$BUILDKIT_SCAN_DESTINATION/sbom.spdx.json"
+statement other >"$BUILDKIT_SCAN_DESTINATION/a.spdx.json"
+END
+ENTRYPOINT ["/scan"]
+"""
+
+
+@pytest.fixture
+def scanner(mica, busybox, context):
+    mica("build", "-t", "scanner", context({"Dockerfile": SCANNER}))
+    return "scanner"
+
+
+def attestation(archive, at=-1):
+    manifest = archive.read(archive.index["manifests"][at]["digest"])
+    return [(layer["annotations"]["in-toto.io/predicate-type"], archive.read(layer["digest"])) for layer in manifest["layers"]]
+
+
+def test_a_scanner_of_buildkits_protocol(mica, scanner, context, tmp_path):
+    ctx = context({"Dockerfile": "FROM scratch\nCOPY one two /\n", "one": "1", "two": "2"})
+    options = ["--progress", "plain", "-t", "app:1", "--attest", f"type=sbom,generator={scanner},DEPTH=7", "--provenance", "mode=min", "-o", f"type=oci,dest={tmp_path}/o.tar"]
+    mica("build", *options, ctx)
+    archive = Archive(tmp_path / "o.tar")
+    assert archive.index["manifests"][1]["annotations"]["vnd.docker.reference.type"] == "attestation-manifest"
+    (first, sbom), (second, other), (third, provenance) = attestation(archive)
+    assert (first, second) == (SPDX, SPDX) and third.startswith("https://slsa.dev/provenance/")
+    assert sbom["predicate"] == {"spdxVersion": "SPDX-2.3", "name": "one two 7"} and other["predicate"]["name"] == "other"
+    image = archive.index["manifests"][0]["digest"].split(":")[1]
+    assert sbom["predicateType"] == SPDX and sbom["subject"] == provenance["subject"] and sbom["subject"][0]["digest"]["sha256"] == image
+    assert any("scanner" in d["uri"] for d in provenance["predicate"]["buildDefinition"]["resolvedDependencies"])
+    assert mica("build", *options, ctx).err.count("CACHED") == 4, "what was scanned already is not scanned again"
+    (ctx / "one").rename(ctx / "zero")
+    (ctx / "Dockerfile").write_text("FROM scratch\nCOPY zero two /\n")
+    mica("build", *options, ctx)
+    assert attestation(Archive(tmp_path / "o.tar"))[0][1]["predicate"]["name"] == "two zero 7"
+    mica("fsck")
+
+
+def test_each_platform_has_its_own(mica, scanner, context, tmp_path):
+    ctx = context({"Dockerfile": "FROM scratch\nARG TARGETARCH\nCOPY f /$TARGETARCH\n", "f": ""})
+    mica("build", "--platform", "linux/amd64,linux/arm64", f"--sbom=generator={scanner}", "-t", "app", ctx)
+    manifests = mica.image("app")["Manifests"]
+    assert [m["Kind"] for m in manifests] == ["image", "image", "attestation", "attestation"]
+    skopeo("copy", "--all", f"oci:{mica.root}:app:latest", f"oci:{tmp_path}/copy:x")
+    mica("build", "--platform", "linux/amd64,linux/arm64", f"--sbom=generator={scanner}", "-o", f"type=local,dest={tmp_path}/l", ctx)
+    for arch in ("amd64", "arm64"):
+        statement = json.loads((tmp_path / f"l/linux_{arch}/sbom.spdx.json").read_text())
+        assert statement["predicate"]["name"] == f"{arch} " and [s["name"] for s in statement["subject"]] == [arch]
+
+
+def test_documents_that_are_handed_in(mica, context, tmp_path):
+    document = {"spdxVersion": "SPDX-2.3", "name": "mine", "packages": [{"name": "x"}]}
+    (tmp_path / "mine.spdx.json").write_text(json.dumps(document))
+    statement = {"_type": "https://in-toto.io/Statement/v1", "predicateType": SPDX, "subject": [{"name": "y", "digest": {"sha256": "0" * 64}}], "predicate": document}
+    (tmp_path / "other.spdx.json").write_text(json.dumps(statement))
+    ctx = context({"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
+    mica("build", f"--sbom=file={tmp_path}/mine.spdx.json", "--attest", f"type=sbom,file={tmp_path}/other.spdx.json", "-o", f"type=oci,dest={tmp_path}/o.tar", ctx)
+    (_, other), (_, mine) = attestation(Archive(tmp_path / "o.tar"))
+    assert mine["predicate"] == other["predicate"] == document
+    assert other["subject"] == statement["subject"] and mine["subject"][0]["name"] == "_"
+    (tmp_path / "bad.json").write_text('{"bomFormat": "CycloneDX"}')
+    assert "is neither an SPDX document" in mica.fails(1, "build", f"--sbom=file={tmp_path}/bad.json", ctx).err
+
+
+@pytest.mark.parametrize("script, says", [("exit 5", "exit code: 5"), ("true", "wrote no document"), ("echo x >$BUILDKIT_SCAN_DESTINATION/x", "cannot read the SBOM 'x'"),
+                                          ("ln -s /etc/passwd $BUILDKIT_SCAN_DESTINATION/x", "what the scanner"), ("mkdir $BUILDKIT_SCAN_DESTINATION/x", "what the scanner")])
+def test_a_scanner_that_fails(mica, busybox, context, script, says):
+    mica("build", "-t", "bad", context({"Dockerfile": f"FROM busybox\nENTRYPOINT [\"/bin/sh\", \"-c\", \"{script}\"]\n"}))
+    result = mica.fails(1, "build", "-t", "app", "--sbom=generator=bad", context({"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"}))
+    assert says in result.err and "app" not in mica("images").out
