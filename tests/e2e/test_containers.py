@@ -2,7 +2,6 @@
 import os
 import re
 import signal
-import subprocess
 import time
 
 import pytest
