@@ -369,8 +369,11 @@ static int hash_node_item(CopyPlan *plan, CopyItem *item, Hash *hash, TreeProgre
         HashWalk hw = { .walk = { .plan = plan, .item = item, .visit = collect } };
         _cleanup_(map_freep) Map *inodes = map_new(NULL);
         TreeNode **nodes = NULL;
-        int result = walk_item(&hw.walk, err);
+        /* Patterns may keep the walk out of directories, which then must not be read. */
+        int result = item->include || plan->exclude ? 0 : source_tree_load_all(item->tree, item->node, err);
 
+        if (result == 0)
+                result = walk_item(&hw.walk, err);
         if (result == 0) {
                 nodes = NEW_ARRAY(TreeNode *, hw.n_entries + 1);
                 for (size_t i = 0; i < hw.n_entries; i++)
