@@ -38,13 +38,14 @@ bool context_is_remote(const char *text)
 
 /* --- http --- */
 
-/* An archive that was fetched before is a layer under the digest of its bytes. */
-static Digest archive_key(const Digest *content)
+/* What was fetched before is a layer under the digest and the date of the file. */
+static Digest file_key(const HttpFile *file)
 {
         _cleanup_(hash_freep) Hash *hash = hash_new(DIGEST_SHA256);
 
-        hash_field_str(hash, "mica context archive");
-        hash_field_digest(hash, content);
+        hash_field_str(hash, "mica context file 2");
+        hash_field_digest(hash, &file->digest);
+        hash_field_u64(hash, (uint64_t)file->mtime_ns);
         return hash_digest(hash);
 }
 
@@ -53,12 +54,6 @@ static int fetch_archive(Build *build, BuildVertex *vertex, const char *url, boo
         Sink sink = archive_in_sink(in);
 
         return http_source_fetch(build, vertex, url, NULL, revalidate, &sink, file, err);
-}
-
-/* A file that is no archive, as BuildKit names it. */
-static int file_layer(Build *build, const Buf *content, const Digest *key, const char *shown, Digest *ret, Error *err)
-{
-        return snapshot_make_file(build, "context", content->data ? content->data : "", content->size, key, shown, ret, err);
 }
 
 /* *ret_text (may be NULL) takes what is no archive: 1 then, and *ret_layer is set in either case. */
@@ -72,21 +67,22 @@ static int http_layer(Build *build, BuildVertex *vertex, const char *url, Digest
 
         if (r < 0)
                 return -1;
-        key = archive_key(&file.digest);
+        key = file_key(&file);
         if (file.unchanged) {
                 r = snapshot_find(build, &key, ret_layer, err);
                 if (r)
                         return r < 0 ? -1 : 0;
                 if (fetch_archive(build, vertex, url, false, in, &file, err) < 0)
                         return -1;
-                key = archive_key(&file.digest);
+                key = file_key(&file);
         }
         r = archive_in_finish(in, ret_layer, err);
         if (r < 0)
                 return error_wrap(err, "cannot use '%s' as a build context", shown);
         if (r > 0)
                 return snapshot_put(build, &key, ret_layer, shown, "source.http", err);
-        if (file_layer(build, archive_in_text(in), &key, shown, ret_layer, err) < 0)
+        /* A file that is no archive, as BuildKit names it. */
+        if (snapshot_make_file(build, "context", archive_in_text(in), file.mtime_ns / NSEC_PER_SEC, &key, shown, ret_layer, err) < 0)
                 return -1;
         if (!ret_text)
                 return 0;

@@ -101,9 +101,10 @@ static int load_dockerfile(Build *build, char **ret_path, Error *err)
                 build->dockerfile_name = xstrdup("Dockerfile");
                 return context_fetch_dockerfile(build, options->dockerfile, &build->dockerfile_text, err);
         }
-        if (remote && digest_is_set(&build->context_layer))
+        /* With a URL an absolute path is a file of this machine, as with buildx. */
+        if (remote && digest_is_set(&build->context_layer) && (streq(options->context, "-") || !options->dockerfile || *options->dockerfile != '/'))
                 return read_remote_dockerfile(build, err);
-        if (remote) {
+        if (remote && !digest_is_set(&build->context_layer)) {
                 build->dockerfile_name = xstrdup("Dockerfile"); /* an empty one, which the parser refuses */
                 return 0;
         }

@@ -243,6 +243,7 @@ int named_image(Build *build, BuildVertex *vertex, const BuildNamedContext *name
                 Digest *ret_id, Error *err)
 {
         const char *image = str_after(named->value, IMAGE);
+        _cleanup_free_ char *from = NULL;
         Digest layer;
 
         *ret_id = (Digest){ 0 };
@@ -260,5 +261,8 @@ int named_image(Build *build, BuildVertex *vertex, const BuildNamedContext *name
         if (is_directory(named) ? directory_layer(build, named, &layer, err) < 0 : context_layer(build, vertex, named->value, &layer, err) < 0)
                 return -1;
         snapshot_image(target, &layer, ret);
+        /* Every layer has its entry, also one that is where a stage begins. */
+        from = xasprintf("FROM %s", named->name);
+        image_config_add_history(ret, NULL, from, "named context", false);
         return 0;
 }

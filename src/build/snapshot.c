@@ -75,13 +75,14 @@ int snapshot_make(Build *build, const SnapshotSpec *spec, const Digest *key, Dig
         return r < 0 ? -1 : snapshot_put(build, key, ret_diff_id, spec->description, spec->kind, err);
 }
 
-int snapshot_make_file(Build *build, const char *name, const void *data, size_t size, const Digest *key, const char *description, Digest *ret_diff_id,
+int snapshot_make_file(Build *build, const char *name, const Buf *content, int64_t mtime, const Digest *key, const char *description, Digest *ret_diff_id,
                        Error *err)
 {
-        CopyPlan plan = { .destination = xstrdup("/"), .epoch = 0 };
+        static const Chmod mode = { .octal = true, .mode = 0600 };
+        CopyPlan plan = { .destination = xstrdup("/"), .chmod = &mode, .epoch = mtime };
         int r;
 
-        copy_plan_add_bytes(&plan, name, data, size);
+        copy_plan_add_bytes(&plan, name, content->data ? content->data : "", content->size);
         r = make_layer(build, &plan, ret_diff_id, err);
         copy_plan_done(&plan);
         return r < 0 ? -1 : snapshot_put(build, key, ret_diff_id, description, "source.http", err);

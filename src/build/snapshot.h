@@ -20,8 +20,8 @@ int snapshot_find(Build *build, const Digest *key, Digest *ret_diff_id, Error *e
 /* Writes the tree as a layer and remembers it under the key. */
 int snapshot_make(Build *build, const SnapshotSpec *spec, const Digest *key, Digest *ret_diff_id, Error *err);
 
-/* One file of mode 0644 at the root as a layer, dated 1970; remembered likewise. */
-int snapshot_make_file(Build *build, const char *name, const void *data, size_t size, const Digest *key, const char *description, Digest *ret_diff_id,
+/* One file of mode 0600, as ADD makes one from a URL, at the root as a layer, dated `mtime` (seconds); remembered likewise. */
+int snapshot_make_file(Build *build, const char *name, const Buf *content, int64_t mtime, const Digest *key, const char *description, Digest *ret_diff_id,
                        Error *err);
 
 /* Remembers a layer that is there under a key. */

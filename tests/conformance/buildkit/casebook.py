@@ -2,13 +2,20 @@
 
     case("copy-dir", "FROM busybox\nCOPY d /d\n", {"d/f": "text"}, "--build-arg", "A=1")
 
-What a file of the context may be is written at make_context(). In Dockerfiles and options @HTTP@ is the base URL of the test's web server, which serves
-WEB; in options @CONTEXT@ is the directory of the context. A case with fails= must fail, in BuildKit and in mica, with a message that matches it.
+What a file of the context may be is written at make_context(). A case with fails= must fail, in BuildKit and in mica, with a message that matches it.
+
+    context=      what is built instead of the directory of the files: a URL, or "-" with stdin= (bytes)
+    beside=       files that lie outside of the context, in @BESIDE@
+    environment=  variables for the client
+
+A case without a Dockerfile (None) says nothing about where it is, unless by -f. In Dockerfiles, files, options and context, @HTTP@ is the base URL of the test's web server, which serves WEB and
+the repositories, @CONTEXT@ and @BESIDE@ are directories, @COMMIT:NAME@ is a commit of repositories.py (@COMMIT:NAME:8@: its first digits).
 """
 import importlib
 import io
 import os
 import pathlib
+import re
 import socket
 import tarfile
 import zlib
@@ -19,20 +26,34 @@ NOW_FROM = 1750000000  # what is later than this was "now" when the image was bu
 
 
 class Case:
-    def __init__(self, topic, name, dockerfile, files, options, fails, dockerfile_name):
+    def __init__(self, topic, name, dockerfile, files, options, fails, dockerfile_name, context=None, stdin=None, environment=None, beside=None):
         self.topic, self.name, self.dockerfile, self.files, self.options = topic, name, dockerfile, files, options
         self.fails, self.dockerfile_name = fails, dockerfile_name
+        self.context, self.stdin, self.environment, self.beside = context or "@CONTEXT@", stdin, environment or {}, beside or {}
 
-    def text(self, http):
-        text = self.dockerfile
-        return text.replace(b"@HTTP@", http.encode()) if isinstance(text, bytes) else text.replace("@HTTP@", http).encode()
+    def plain(self):
+        """A directory with a Dockerfile: what buildctl can be given as it is."""
+        return self.context == "@CONTEXT@" and self.dockerfile is not None and self.topic != "inputs"
 
-    def write(self, directory, http):
-        """Makes the context in `directory`. Returns the options with their places filled in."""
+    def write(self, directory, http, commits):
+        """Makes the files for a build in `directory`. Returns (options with -f, context, environment), their places filled in."""
+        beside = directory.with_name(directory.name + ".beside")
+
+        def fill(text):
+            if not isinstance(text, str):
+                return text
+            text = text.replace("@HTTP@", http).replace("@HOST@", http.removeprefix("http://")).replace("@CONTEXT@", str(directory)).replace("@BESIDE@", str(beside))
+            return re.sub(r"@COMMIT:(\w+)(?::(\d+))?@", lambda found: commits[found.group(1)][:int(found.group(2) or 40)], text)
+
         files = dict(self.files)
-        files[self.dockerfile_name] = self.text(http)
-        make_context(directory, files, zlib.crc32(self.name.encode()) % 10**9)
-        return [option.replace("@CONTEXT@", str(directory)).replace("@HTTP@", http) for option in self.options]
+        if self.dockerfile is not None:
+            files[self.dockerfile_name] = self.dockerfile if isinstance(self.dockerfile, bytes) else fill(self.dockerfile)
+        fraction = zlib.crc32(self.name.encode()) % 10**9
+        make_context(directory, {name: fill(content) for name, content in files.items()}, fraction)
+        if self.beside:
+            make_context(beside, {name: fill(content) for name, content in self.beside.items()}, fraction)
+        options = ["-f", str(directory / self.dockerfile_name)] if self.dockerfile is not None and "-f" not in self.options else []
+        return options + [fill(option) for option in self.options], fill(self.context), {name: fill(value) for name, value in self.environment.items()}
 
 
 class Topic:
@@ -41,8 +62,8 @@ class Topic:
     def __init__(self, name):
         self.name, self.cases = name, []
 
-    def __call__(self, name, dockerfile, files=None, *options, fails=None, dockerfile_name="Dockerfile"):
-        self.cases.append(Case(self.name, name, dockerfile, files or {}, list(options), fails, dockerfile_name))
+    def __call__(self, name, dockerfile, files=None, *options, fails=None, dockerfile_name="Dockerfile", **more):
+        self.cases.append(Case(self.name, name, dockerfile, files or {}, list(options), fails, dockerfile_name, **more))
 
 
 def load_cases():

@@ -146,6 +146,7 @@ def error_of(log, directory):
     text = ERROR_LINES.split(log)[-1].strip().replace(str(directory), "@CONTEXT@")
     text = re.sub(r"^failed to solve: ", "", text.splitlines()[0] if text else "")
     text = re.sub(r"/\S*/(?:cachemounts/buildkit\d+|overlay2/\w+/merged)", "", text).replace(str(directory.parent.parent), "@WORK@")
+    text = re.sub(r"http://127\.0\.0\.1:\d+", "@HTTP@", text)
     shown = [int(n) for n in re.findall(r"^\s*(\d+) \| >>> ", log, re.M)]
     place = re.search(r"on line (\d+)", text)
     return {"error": text, "lines": shown or ([int(place.group(1))] if place else [])}

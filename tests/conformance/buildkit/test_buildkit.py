@@ -19,6 +19,7 @@ import casebook  # noqa: E402
 import expectations  # noqa: E402
 import facts  # noqa: E402
 import opinions  # noqa: E402
+import repositories  # noqa: E402
 import webserver  # noqa: E402
 from conftest import Mica, find_mica, require_root  # noqa: E402
 
@@ -28,10 +29,10 @@ for _path in sorted((HERE / "expected").glob("*.json")):
     EXPECTED.update(json.loads(_path.read_text()))
 
 
-def build(mica, case, directory, known, http):
-    options = case.write(directory, http)
+def build(mica, case, directory, known, http, commits):
+    options, context, environment = case.write(directory, http, commits)
     tag = "case-" + case.name.lower()
-    built = mica.run("build", "--progress", "plain", "-t", tag, "-f", directory / case.dockerfile_name, *options, directory, timeout=300)
+    built = mica.run("build", "--progress", "plain", "-t", tag, *options, context, input=case.stdin, env=environment, timeout=300)
     if built.code:
         return {"error": built.err.replace(str(directory), "@CONTEXT@")}
     config = mica.config_of(tag)
@@ -61,10 +62,11 @@ def built(tmp_path_factory):
     bases.make_layout(top / "layout")
     mica("load", input=bases.layout_tar(top / "layout"))
     known = {d for _, config, layers in bases.images() for d in bases.config_of(config, layers)["rootfs"]["diff_ids"]}
-    web, http = webserver.serve()
+    commits = repositories.make_repositories(top / "repositories")
+    web, http = webserver.serve(repositories=top / "repositories")
     try:
         with concurrent.futures.ThreadPoolExecutor(3) as pool:
-            running = {case.name: pool.submit(build, mica, case, top / "contexts" / case.name, known, http) for case in CASES}
+            running = {case.name: pool.submit(build, mica, case, top / "contexts" / case.name, known, http, commits) for case in CASES}
             return {name: future for name, future in running.items()}
     finally:
         web.shutdown()

@@ -1,50 +1,53 @@
-"""The web server of the cases (ADD from http), and for the recorder a registry that can only be read, of an OCI layout."""
+"""The web server of the cases (ADD and contexts from http and git), and for the recorder a registry that can only be read, of an OCI layout."""
+import bz2
 import gzip
 import http.server
+import lzma
 import pathlib
+import sys
 import threading
 
 from casebook import tar
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "e2e"))
+
+import git_server  # noqa: E402
+
 LAST_MODIFIED = "Wed, 21 Oct 2015 07:28:00 GMT"
 INNER = [("inner/a", "archive\n"), ("inner/b", ("symlink", "a"))]
+CONTEXT = [("Dockerfile", "FROM busybox\nCOPY . /c/\n"), ("d", ("dir", 0o711, {"uid": 5, "gid": 6})), ("d/f", ("file", "in a tar\n", 0o640, {"uid": 1000, "gid": 7})), ("l", ("symlink", "d/f")),
+           ("h", ("link", "d/f", {"mode": 0o640, "uid": 1000, "gid": 7})), (".dockerignore", "l\n"), ("Other", "FROM busybox\nCOPY d/f /other\n"), ("sub/Dockerfile", "FROM busybox\nCOPY d/f /sub\n")]
 WEB = {  # path: (body, headers)
     "/file.txt": (b"from the web\n", {"Last-Modified": LAST_MODIFIED}),
     "/undated": (b"no date\n", {}),
     "/named": (b"named by the server\n", {"Last-Modified": LAST_MODIFIED, "Content-Disposition": 'attachment; filename="given.bin"'}),
     "/archive.tar": (tar(INNER), {"Last-Modified": LAST_MODIFIED}),
     "/archive.tgz": (gzip.compress(tar(INNER), mtime=0), {"Last-Modified": LAST_MODIFIED}),
+    "/context.tar": (tar(CONTEXT), {}),
+    "/context.tgz": (gzip.compress(tar(CONTEXT), mtime=0), {}),
+    "/context.tar.xz": (lzma.compress(tar(CONTEXT)), {}),
+    "/context.tar.bz2": (bz2.compress(tar(CONTEXT)), {}),
+    "/Dockerfile": (b"FROM busybox\nRUN echo web >/web\n", {}),
+    "/itself": (b"FROM busybox\nCOPY * /all/\n", {}),
     "/dir/with%20space": (b"spaced\n", {"Last-Modified": LAST_MODIFIED}),
 }
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Handler(git_server.Handler):
     layout, names = None, {}
-
-    def log_message(self, *args):
-        pass
-
-    def do_HEAD(self):
-        self.do_GET()
-
-    def answer(self, code, body=b"", headers=()):
-        self.send_response(code)
-        for key, value in dict(headers).items():
-            self.send_header(key, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
 
     def do_GET(self):
         path = self.path.split("?")[0]
+        if ".git/" in path:
+            return self.run_git(path)
         if path.startswith("/v2/") and self.layout:
             return self.registry(path)
+        if path == "/moved.tar":
+            return self.answer(302, Location="/context.tar")
         if path == "/moved":
-            return self.answer(302, headers={"Location": "/file.txt"})
+            return self.answer(302, Location="/file.txt")
         body, headers = WEB.get(path, (None, {}))
-        return self.answer(404) if body is None else self.answer(200, body, {"ETag": f'"{hash(body)}"', **headers})
+        return self.answer(404) if body is None else self.answer(200, body, **{"ETag": f'"{hash(body)}"', **headers})
 
     def registry(self, path):
         parts = path.strip("/").split("/")
@@ -56,13 +59,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not blob.exists():
             return self.answer(404, b'{"errors":[{"code":"MANIFEST_UNKNOWN"}]}')
         media_type = "application/vnd.oci.image.manifest.v1+json" if kind == "manifests" else "application/octet-stream"
-        return self.answer(200, blob.read_bytes(), {"Content-Type": media_type, "Docker-Content-Digest": digest})
+        return self.answer(200, blob.read_bytes(), Content_Type=media_type, Docker_Content_Digest=digest)
 
 
-def serve(layout=None, names=None):
+    do_HEAD = do_GET
+    do_POST = do_GET
+
+
+def serve(layout=None, names=None, repositories=None):
     """Starts the server on a free port of the loopback device. Returns (server, "http://127.0.0.1:PORT")."""
     handler = type("Bound", (Handler,), {"layout": layout, "names": names or {}})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server.daemon_threads, server.git_root = True, repositories
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server, f"http://127.0.0.1:{server.server_address[1]}"
