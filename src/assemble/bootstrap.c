@@ -357,6 +357,8 @@ static int run_mmdebstrap(const Suite *suite, const StrList *argv, const StrList
         spec.stdout_fd = out_pair[1];
         spec.stderr_fd = err_pair[1];
         spec.new_session = true; /* Ctrl-C reaches us only; we stop its whole session */
+        spec.die_with_parent = true;
+        spec.own_mounts = true; /* it needs time to unmount; when we are killed it does not have it */
         r = child_start(&spec, &pid, err);
         close(out_pair[1]);
         close(err_pair[1]);

@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "base/child_guard.h"
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -22,13 +24,12 @@ static _noreturn_ void child_main(const ChildSpec *spec, int report_fd, const in
 
         for (int i = 1; i < NSIG; i++)
                 sigaction(i, &default_action, NULL);
-        if (spec->die_with_parent) {
-                prctl(PR_SET_PDEATHSIG, SIGKILL);
-                if (getppid() != parent)
-                        _exit(137);
-        }
         if (spec->new_session)
                 setsid();
+        if (spec->die_with_parent)
+                child_guard(parent);
+        if (spec->own_mounts && (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0))
+                goto fail;
         if (spec->umask >= 0)
                 umask((mode_t)spec->umask);
         for (int i = 0; i < 3; i++)

@@ -20,7 +20,8 @@ typedef struct ChildSpec {
         const int *keep_fds; /* descriptors to keep open under the same number, or NULL */
         size_t n_keep_fds;
         bool new_session;     /* setsid() */
-        bool die_with_parent; /* SIGKILL when the thread that started it ends */
+        bool die_with_parent; /* it and all it started are killed when this process ends, however it ends (child_guard.h); implies a process in between */
+        bool own_mounts;      /* a mount namespace of its own: what it mounts goes with it; needs CAP_SYS_ADMIN */
         int umask;            /* -1: ours */
 } ChildSpec;
 

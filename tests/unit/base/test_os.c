@@ -8,9 +8,12 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 
 #include "base/child.h"
 #include "base/fd.h"
@@ -100,13 +103,88 @@ static void a_pool_runs_every_job(void **state)
         assert_true(cpu_count() >= 1);
 }
 
+static bool is_alive(pid_t pid)
+{
+        return kill(pid, 0) == 0;
+}
+
+/* What a killed mica had started must not go on fetching, unpacking and mounting: neither the program nor what it put into sessions of its own. */
+static void children_die_with_us(void **state)
+{
+        _cleanup_buf_ Buf text = BUF_INIT(256);
+        int pair[2], status, pids[2] = { 0 };
+        pid_t pid;
+
+        assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+        pid = fork();
+        if (pid == 0) {
+                char *const argv[] = { (char *)"sh", (char *)"-c", (char *)"(setsid sh -c 'echo $$; exec sleep 300' &); echo $$; exec sleep 300", NULL };
+                ChildSpec spec = CHILD_SPEC_INIT;
+                Error err = ERROR_INIT;
+
+                spec.argv = argv;
+                spec.stdout_fd = pair[1];
+                spec.die_with_parent = spec.new_session = true;
+                if (child_start(&spec, &(pid_t){ 0 }, &err) < 0)
+                        _exit(1);
+                pause();
+        }
+        close(pair[1]);
+        while (!text.data || sscanf(text.data, "%d\n%d\n", &pids[0], &pids[1]) != 2) {
+                char data[64];
+                ssize_t n = read(pair[0], data, sizeof(data));
+
+                assert_true(n > 0);
+                buf_put(&text, data, (size_t)n);
+                buf_str(&text);
+        }
+        assert_true(is_alive(pids[0]) && is_alive(pids[1]));
+        kill(pid, SIGKILL);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        for (int i = 0; i < 500 && (is_alive(pids[0]) || is_alive(pids[1])); i++)
+                nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+        assert_false(is_alive(pids[0]) || is_alive(pids[1]));
+        close(pair[0]);
+}
+
+/* The guard is not to be noticed otherwise: exit codes, output that ends with the program, and programs that are not there. */
+static void guarded_children_end_as_they_say(void **state)
+{
+        char *const good[] = { (char *)"sh", (char *)"-c", (char *)"echo out; exit 7", NULL };
+        char *const killed[] = { (char *)"sh", (char *)"-c", (char *)"kill -9 $$", NULL };
+        char *const missing[] = { (char *)"/no/such/program", NULL };
+        _cleanup_error_ Error err = ERROR_INIT;
+        ChildSpec spec = CHILD_SPEC_INIT;
+        char data[16];
+        int pair[2], status;
+        pid_t pid;
+
+        assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+        spec.argv = good;
+        spec.stdout_fd = pair[1];
+        spec.die_with_parent = true;
+        assert_int_equal(child_start(&spec, &pid, &err), 0);
+        close(pair[1]);
+        assert_int_equal(fd_read_full(pair[0], data, sizeof(data)), 4);
+        close(pair[0]);
+        assert_int_equal(child_wait(pid, &status, &err), 0);
+        assert_int_equal(status, 7);
+        spec.argv = killed;
+        spec.stdout_fd = -1;
+        assert_int_equal(child_start(&spec, &pid, &err), 0);
+        assert_int_equal(child_wait(pid, &status, &err), 0);
+        assert_int_equal(status, 128 + SIGKILL);
+        spec.argv = missing;
+        assert_int_equal(child_start(&spec, &pid, &err), -1);
+        assert_int_equal(err.code, ERROR_NOT_FOUND);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(files_appear_whole_and_trees_go),
-                cmocka_unit_test(copies_are_exact),
-                cmocka_unit_test(children_end_as_they_say),
-                cmocka_unit_test(a_pool_runs_every_job),
+                cmocka_unit_test(files_appear_whole_and_trees_go),  cmocka_unit_test(copies_are_exact),
+                cmocka_unit_test(children_end_as_they_say),         cmocka_unit_test(children_die_with_us),
+                cmocka_unit_test(guarded_children_end_as_they_say), cmocka_unit_test(a_pool_runs_every_job),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
