@@ -39,14 +39,10 @@ static int put_image(Export *export, const ExportImage *image, Error *err)
         return put_text(export, &image->attestation_config, err) < 0 || put_text(export, &image->attestation_text, err) < 0 ? -1 : 0;
 }
 
-/* The images first, without names; then what ties them together, with the names. */
 static int put_index(Export *export, const StrList *names, Digest *ret_id, Error *err)
 {
         Lease *lease = export->build->lease;
 
-        for (size_t i = 0; i < export->n_images; i++)
-                if (image_put(lease, &export->images[i].manifest.digest, NULL, err) < 0)
-                        return -1;
         if (put_text(export, &export->index_text, err) < 0)
                 return -1;
         return image_put_index(lease, &export->root.digest, (const char *const *)names->items, names->n_items, ret_id, err);

@@ -186,8 +186,6 @@ static int take_whole_index(Loader *loader, const Descriptor *entry, Digest *ret
                         return 0; /* indexes in an index: one image of them is chosen */
                 if (descriptor_is_attestation(member))
                         continue;
-                if (image_put(loader->lease, &member->digest, NULL, err) < 0)
-                        return -1;
                 n_images++;
         }
         if (!n_images)

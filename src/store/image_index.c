@@ -34,7 +34,8 @@ typedef struct IndexPut {
         IndexBlob *blobs;
         size_t n_blobs, blobs_capacity;
         IndexMember *members;
-        size_t n_members, members_capacity;
+        ImagePut **puts; /* the images themselves, new or known: one for each member */
+        size_t n_members, members_capacity, puts_capacity;
         Digest image;
         const char *const *names;
         size_t n_names;
@@ -43,6 +44,9 @@ typedef struct IndexPut {
 static void index_put_done(IndexPut *put)
 {
         index_done(&put->index);
+        for (size_t i = 0; i < put->n_members; i++)
+                image_put_free(put->puts[i]);
+        free(put->puts);
         free(put->blobs);
         free(put->members);
 }
@@ -62,19 +66,17 @@ static int read_document(IndexPut *put, const Digest *digest, Buf *text, Error *
         return 0;
 }
 
-static int find_member(IndexPut *put, const Digest *manifest, const Digest *config, Error *err)
+static int add_member(IndexPut *put, const Digest *manifest, Error *err)
 {
-        _cleanup_db_stmt_ DbStmt *stmt = NULL;
+        ImagePut *image;
         char text[DIGEST_TEXT_SIZE];
-        int r;
 
-        if (db_query(put->lease->store->db, "SELECT id FROM image WHERE id = ?1", DB_ARGS(DB_DIGEST(config)), &stmt, err) < 0)
-                return -1;
-        r = db_step(stmt, err);
-        if (r <= 0)
-                return r < 0 ? -1 : error_set(err, ERROR_NOT_FOUND, "its image '%s' is not recorded", digest_format(config, text));
+        if (image_put_prepare(put->lease, manifest, &image, err) < 0)
+                return error_wrap(err, "its image '%s'", digest_format(manifest, text));
         GROW(put->members, put->members_capacity, put->n_members + 1);
-        put->members[put->n_members++] = (IndexMember){ *config, *manifest };
+        GROW(put->puts, put->puts_capacity, put->n_members + 1);
+        put->puts[put->n_members] = image;
+        put->members[put->n_members++] = (IndexMember){ *image_put_id(image), *manifest };
         return 0;
 }
 
@@ -98,7 +100,7 @@ static int read_manifest(IndexPut *put, const Descriptor *entry, Error *err)
                 if (!is_image || blob_exists(put->lease->store, layer))
                         add_blob(put, layer, is_image ? INDEX_BLOB_LAYER : INDEX_BLOB_DOCUMENT);
         }
-        return is_image ? find_member(put, &entry->digest, &manifest.config.digest, err) : 0;
+        return is_image ? add_member(put, &entry->digest, err) : 0;
 }
 
 /* The image that stands for the whole: of this machine's platform, else the first. */
@@ -156,6 +158,9 @@ static int insert_index(void *user, Db *db, Error *err)
         const Digest *digest = &put->digest;
         char hex[DIGEST_TEXT_SIZE];
 
+        for (size_t i = 0; i < put->n_members; i++)
+                if (image_put_insert(put->puts[i], db, err) < 0)
+                        return -1;
         if (db_exec(db, "DELETE FROM image_index WHERE digest = ?1", DB_ARGS(DB_DIGEST(digest)), err) < 0 ||
             db_exec(db, "INSERT INTO image_index (digest, digest_text, size, media_type, image, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                     DB_ARGS(DB_DIGEST(digest), DB_TEXT(digest_hex(digest, hex)), DB_INT(put->size),

@@ -28,8 +28,9 @@ void image_index_free(ImageIndex *index);
 DEFINE_CLEANUP(ImageIndex *, image_index_free)
 
 /*
- * Records an index whose document, images (image_put()) and other manifests with their blobs were written or held under `lease`, and points normalised names
- * at it, in one transaction; syncs first. Everything that the index names must be there: NOT_FOUND. *ret_image (may be NULL) is the index's own image.
+ * Records an index whose document, manifests, configs, layers and other blobs were written or held under `lease`, with its images, and points normalised names
+ * at it, all in one transaction: no moment leaves images that only the index would have named. Syncs first. Everything that the index names must be there:
+ * NOT_FOUND. *ret_image (may be NULL) is the index's own image.
  */
 int image_put_index(Lease *lease, const Digest *index, const char *const *names, size_t n_names, Digest *ret_image, Error *err);
 

@@ -16,8 +16,9 @@
 /* image_blob.kind */
 enum { IMAGE_BLOB_MANIFEST, IMAGE_BLOB_CONFIG, IMAGE_BLOB_LAYER };
 
-typedef struct ImagePut {
+struct ImagePut {
         Lease *lease;
+        Digest id;
         Digest manifest_digest;
         uint64_t manifest_size;
         Manifest manifest;
@@ -25,12 +26,20 @@ typedef struct ImagePut {
         const char *const *names;
         size_t n_names;
         bool known; /* the record is there already */
-} ImagePut;
+};
 
-static void image_put_done(ImagePut *put)
+void image_put_free(ImagePut *put)
 {
+        if (!put)
+                return;
         manifest_done(&put->manifest);
         image_config_done(&put->config);
+        free(put);
+}
+
+const Digest *image_put_id(const ImagePut *put)
+{
+        return &put->id;
 }
 
 static int read_documents(ImagePut *put, Error *err)
@@ -144,10 +153,10 @@ static int insert_name(Db *db, const char *name, const Digest *id, Timestamp now
         return 1;
 }
 
-static int insert_image(void *user, Db *db, Error *err)
+int image_put_insert(void *user, Db *db, Error *err)
 {
         ImagePut *put = user;
-        const Digest *id = &put->manifest.config.digest;
+        const Digest *id = &put->id;
         const Platform *platform = &put->config.platform;
         bool dated = put->config.created.set && put->config.created.time != TIMESTAMP_ZERO;
         char hex[DIGEST_TEXT_SIZE];
@@ -196,36 +205,68 @@ static int find_known(Store *store, const Digest *manifest, const char *const *n
         return 1;
 }
 
+static int prepare(ImagePut *put, Error *err)
+{
+        if (put->known)
+                return 0;
+        if (read_documents(put, err) < 0)
+                return -1;
+        put->id = put->manifest.config.digest;
+        for (size_t i = 0; i < put->manifest.layers.n_items; i++)
+                if (check_layer(put, i, err) < 0)
+                        return -1;
+        pthread_mutex_lock(&put->lease->mutex);
+        put->lease->dirty = true; /* links in blobs/ are new */
+        pthread_mutex_unlock(&put->lease->mutex);
+        return 0;
+}
+
+static ImagePut *image_put_new(Lease *lease, const Digest *manifest)
+{
+        ImagePut *put = NEW(ImagePut);
+
+        put->lease = lease;
+        put->manifest_digest = *manifest;
+        return put;
+}
+
+int image_put_prepare(Lease *lease, const Digest *manifest, ImagePut **ret, Error *err)
+{
+        _cleanup_(image_put_freep) ImagePut *put = image_put_new(lease, manifest);
+        bool named;
+        int r = find_known(lease->store, manifest, NULL, 0, &put->id, &named, err);
+
+        if (r < 0)
+                return -1;
+        put->known = r > 0;
+        if (prepare(put, err) < 0)
+                return -1;
+        *ret = TAKE_PTR(put);
+        return 0;
+}
+
 int image_put_named(Lease *lease, const Digest *manifest, const char *const *names, size_t n_names, Digest *ret_id, Error *err)
 {
-        _cleanup_(image_put_done) ImagePut put = { .lease = lease, .manifest_digest = *manifest, .names = names, .n_names = n_names };
-        Store *store = lease->store;
+        _cleanup_(image_put_freep) ImagePut *put = image_put_new(lease, manifest);
         char text[DIGEST_TEXT_SIZE];
-        Digest id = { 0 };
         bool named = false;
-        int r = find_known(store, manifest, names, n_names, &id, &named, err);
+        int r = find_known(lease->store, manifest, names, n_names, &put->id, &named, err);
 
         if (r < 0)
                 return -1;
         if (r > 0 && named) {
                 if (ret_id)
-                        *ret_id = id;
+                        *ret_id = put->id;
                 return lease_sync(lease, err);
         }
-        put.known = r > 0;
-        if (read_documents(&put, err) < 0)
-                return error_wrap(err, "cannot record the image with the manifest '%s'", digest_format(manifest, text));
-        for (size_t i = 0; i < put.manifest.layers.n_items; i++)
-                if (check_layer(&put, i, err) < 0)
-                        return error_wrap(err, "cannot record the image with the manifest '%s'", digest_format(manifest, text));
-        pthread_mutex_lock(&lease->mutex);
-        lease->dirty = lease->dirty || !put.known; /* links in blobs/ are new */
-        pthread_mutex_unlock(&lease->mutex);
-        if (lease_commit(lease, insert_image, &put, err) < 0)
+        put->known = r > 0;
+        put->names = names;
+        put->n_names = n_names;
+        if (prepare(put, err) < 0 || lease_commit(lease, image_put_insert, put, err) < 0)
                 return error_wrap(err, "cannot record the image with the manifest '%s'", digest_format(manifest, text));
         if (ret_id)
-                *ret_id = put.manifest.config.digest;
-        return n_names ? layout_update(store, err) : 0;
+                *ret_id = put->id;
+        return n_names ? layout_update(lease->store, err) : 0;
 }
 
 int image_put(Lease *lease, const Digest *manifest, Digest *ret_id, Error *err)

@@ -184,6 +184,17 @@ int layout_update(Store *store, Error *err);
 /* The text that index.json should have. */
 int layout_text(Store *store, Buf *out, Error *err);
 
+/*
+ * An image on its way into the rows, for who writes more in the same transaction: image_put_prepare() reads and checks the documents and holds what they name,
+ * image_put_insert() is for lease_commit() (user: the ImagePut).
+ */
+typedef struct ImagePut ImagePut;
+int image_put_prepare(Lease *lease, const Digest *manifest, ImagePut **ret, Error *err);
+int image_put_insert(void *user, Db *db, Error *err);
+const Digest *image_put_id(const ImagePut *put);
+void image_put_free(ImagePut *put);
+DEFINE_CLEANUP(ImagePut *, image_put_free)
+
 /* Deletes the rows of indexes that nothing leads to any more. In a transaction that changed names. */
 int indexes_settle(Db *db, Error *err);
 
