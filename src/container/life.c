@@ -147,13 +147,14 @@ int container_resize(Store *store, const char *name, unsigned short rows, unsign
         return r < 0 ? error_errno(err, r, "cannot resize the terminal of container '%s'", container->name) : 0;
 }
 
-/* Until the row is gone: a second after the end it is, with --rm. */
+/* Until the row is gone: a second after the end it is, with --rm. Looks as everybody does, so that one whose monitor was killed meanwhile is removed here. */
 static int wait_removed(Store *store, const char *id, Error *err)
 {
         for (;;) {
+                _cleanup_(container_freep) Container *container = NULL;
                 _cleanup_error_ Error missing = ERROR_INIT;
 
-                if (container_resolve(store, id, NULL, NULL, &missing) < 0)
+                if (container_load(store, id, &container, &missing) < 0)
                         return missing.code == ERROR_NOT_FOUND ? 0 : error_move(err, &missing);
                 nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
         }

@@ -1,0 +1,168 @@
+"""kill -9 of everything that mica starts, at moments that a user or the out-of-memory killer may pick: what is left is told truthfully and can be removed.
+
+tests/fault kills at every single system call of the commands; here the processes are killed from outside.
+"""
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import require_tool
+from test_containers import traces_of
+from test_run import wait_for
+
+pytestmark = pytest.mark.usefixtures("root_only")
+
+
+def children_of(pid):
+    try:
+        return [int(p) for p in open(f"/proc/{pid}/task/{pid}/children").read().split()]
+    except OSError:
+        return []
+
+
+def descendants_of(pid):
+    return [p for child in children_of(pid) for p in (child, *descendants_of(child))]
+
+
+def processes_with(*words):
+    """Processes that name one of these in their command line, their mounts or what they have open."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        if int(pid) == os.getpid():
+            continue
+        try:
+            text = open(f"/proc/{pid}/cmdline", "rb").read().replace(b"\0", b" ").decode("utf-8", "replace") + open(f"/proc/{pid}/mountinfo").read()
+        except OSError:
+            continue
+        if any(str(word) in text for word in words):
+            found.append((int(pid), text.splitlines()[0][:200] if text else ""))
+    return found
+
+
+def bundles_of(mica):
+    found = []
+    for name in os.listdir("/run/mica/bundles") if os.path.isdir("/run/mica/bundles") else []:
+        try:
+            if str(mica.root) in open(f"/run/mica/bundles/{name}/owner").read():
+                found.append(name)
+        except OSError:
+            pass
+    return found
+
+
+def assert_nothing_left(mica, ids=(), words=()):
+    """After a look (`ps`), a removal and a collection: no process, mount, cgroup, state or directory; and the store is sound."""
+    mica("ps", "-a")
+    left = mica("ps", "-aq").lines
+    if left:
+        mica("rm", "-f", *left)
+    mica("system", "prune", "-f")
+    assert mica("ps", "-aq").out == "" and os.listdir(mica.root / "containers") == [] and os.listdir(mica.root / "tmp") == []
+    assert wait_for(lambda: processes_with(mica.root, *words) == []), processes_with(mica.root, *words)
+    assert bundles_of(mica) == [] and [trace for i in ids for trace in traces_of(i)] == []
+    assert " 0 problems" in mica("fsck").out
+
+
+def monitor_below(pid, seconds=5):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for child in children_of(pid):
+            try:
+                if open(f"/proc/{child}/comm").read() == "mica-monitor\n":
+                    return child
+            except OSError:
+                pass
+    return None
+
+
+@pytest.mark.parametrize("delay", [0, 0.005, 0.012, 0.025])
+def test_monitor_killed_while_it_starts(mica, busybox, delay):
+    """Whoever waits for the start is told; the process that was half started does not go on."""
+    ids = []
+    for options in ([], ["--rm"], ["-t"]):
+        job = mica.popen("run", "-d", "--network", "none", *options, busybox, "sleep", "31415")
+        monitor = monitor_below(job.pid)
+        time.sleep(delay)
+        if monitor:
+            try:
+                os.kill(monitor, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        out, err = job.communicate(timeout=30)
+        assert job.returncode in (0, 125), err
+        assert job.returncode == 0 or b"the monitor of the container ended without a word" in err, err
+        ids += os.listdir(mica.root / "containers")
+        assert wait_for(lambda: mica("ps", "-q").out == "")
+        assert len(mica("ps", "-aq").lines) <= (0 if "--rm" in options else 1)
+        if mica("ps", "-aq").out:
+            mica("rm", "-f", *mica("ps", "-aq").lines)
+    assert_nothing_left(mica, ids, ["sleep 31415"])
+
+
+@pytest.mark.parametrize("delay", [0, 0.005, 0.01, 0.02])
+def test_monitor_and_client_killed_during_removal(mica, busybox, delay):
+    ids = [mica("run", "-d", "--network", "none", *options, busybox, "sleep", "31416").out.strip() for options in ([], ["--rm"], [], ["--rm"])]
+    for number, container in enumerate(ids):
+        monitor = int(re.search(r"PPid:\s*(\d+)", open(f"/proc/{mica.inspect(container)['State']['Pid']}/status").read())[1])
+        job = mica.popen("rm", "-f", container)
+        time.sleep(delay)
+        for pid in [monitor] if number < 2 else [job.pid]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        job.communicate(timeout=20)
+    # What a killed `rm` had not come to is still there, and running: nobody else may end it.
+    assert set(mica("ps", "-q", "--no-trunc").lines) <= set(ids[2:])
+    assert_nothing_left(mica, ids, ["sleep 31416"])
+
+
+@pytest.mark.parametrize("options", [[], ["-t"], ["-d"], ["-i"]])
+def test_client_killed_during_exec(mica, busybox, options):
+    """The container lives on, and takes the next exec."""
+    container = mica("run", "-d", "--network", "none", busybox, "sleep", "31417").out.strip()
+    for delay in (0.005, 0.015, 0.03, 0.06):
+        job = mica.popen("exec", *options, container, "sleep", "31418", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(delay)
+        job.kill()
+        job.wait()
+    assert mica("exec", container, "echo", "fine").out == "fine\n"
+    assert_nothing_left(mica, [container], ["sleep 31417", "sleep 31418"])
+
+
+@pytest.mark.parametrize("how", [["create"], ["start"], ["rm", "-f"]])
+def test_client_killed_during_create_start_and_rm(mica, busybox, how):
+    ids = []
+    for delay in (0, 0.004, 0.008, 0.015, 0.03):
+        args = how + ["--network", "none", busybox, "sleep", "31419"] if how == ["create"] else None
+        if not args:
+            ids.append(mica("create", "--network", "none", busybox, "sleep", "31419").out.strip())
+            args = how + ids[-1:]
+        job = mica.popen(*args)
+        time.sleep(delay)
+        job.kill()
+        job.communicate(timeout=20)
+    for container in mica("ps", "-aq", "--no-trunc").lines:
+        state = mica.inspect(container)["State"]
+        assert state["Status"] in ("created", "running", "exited")
+        assert state["Running"] == os.path.exists(f"/proc/{state['Pid']}/ns") if state["Pid"] else not state["Running"]
+    assert_nothing_left(mica, ids, ["sleep 31419"])
+
+
+def test_a_hundred_in_a_row_and_twenty_at_once_leave_nothing(mica, busybox):
+    before = {name: set(os.listdir(name)) for name in ("/run/mica", "/dev/shm")}
+    for _ in range(100):
+        mica("run", "--rm", "--network", "none", busybox, "true")
+    jobs = [mica.popen("run", "--network", "none", *(["--rm"] if i % 2 else []), busybox, "true") for i in range(20)]
+    for job in jobs:
+        _, err = job.communicate(timeout=60)
+        assert job.returncode == 0, err
+    assert len(mica("ps", "-aq").lines) == 10
+    assert_nothing_left(mica)
+    assert not [n for n in set(os.listdir("/run/mica")) - before["/run/mica"] if n.startswith("tty-")]
+    assert not [n for n in set(os.listdir("/dev/shm")) - before["/dev/shm"] if "mica" in n]
