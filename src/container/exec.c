@@ -182,7 +182,7 @@ static int wait_process(pid_t pid, int *ret_status)
 /* The process that could not be executed is ours to reap; otherwise it would show up in the container as a zombie for as long as init likes. */
 static void reap_failed(void)
 {
-        for (int i = 0; i < 100 && waitpid(-1, NULL, WNOHANG) >= 0; i++)
+        for (int i = 0; i < 1000 && waitpid(-1, NULL, WNOHANG) >= 0; i++)
                 nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 }
 
@@ -209,7 +209,7 @@ int container_exec(Store *store, const char *name, const ExecOptions *options, i
         root = xasprintf("/proc/%jd/root", (intmax_t)container->state.pid);
         if (make_spec(container, options, root, &spec, err) < 0 || runtime_open(&runtime_options, &runtime, err) < 0)
                 return -1;
-        if (!options->detach && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+        if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
                 return error_errno(err, errno, "cannot become a subreaper");
         launch.id = container->id;
         if (!options->detach) {
@@ -223,8 +223,7 @@ int container_exec(Store *store, const char *name, const ExecOptions *options, i
                 spec.terminal_columns = window.ws_col;
         }
         if (runtime_exec(runtime, &spec, &launch, &pid, err) < 0) {
-                if (!options->detach)
-                        reap_failed();
+                reap_failed();
                 return -1;
         }
         *ret_status = 0;

@@ -203,10 +203,12 @@ int container_remove(Store *store, const char *name, const RemoveOptions *option
 {
         _cleanup_(container_freep) Container *container = NULL;
         _cleanup_close_ int lock = -1;
+        bool was_active;
 
         if (container_load(store, name, &container, err) < 0)
                 return -1;
-        if (container_is_active(container)) {
+        was_active = container_is_active(container);
+        if (was_active) {
                 if (!options || !options->force)
                         return error_set(err, ERROR_CONFLICT,
                                          "cannot remove container \"%s\": container is %s: stop the container before removing or force remove", name,
@@ -229,7 +231,13 @@ int container_remove(Store *store, const char *name, const RemoveOptions *option
                 error_done(err);
         else if (lock < 0)
                 return lock == CONTAINER_LOCKED ? error_set(err, ERROR_CONFLICT, "container '%s' is in use by another process", container->name) : -1;
-        return container_delete(store, container, options && options->volumes, err);
+        /* Its monitor may have been killed before it had cleaned up, also by whoever killed us all */
+        if (lock >= 0 && was_active && container_settle(store, &container, err) < 0)
+                return -1;
+        if (container && container_delete(store, container, options && options->volumes, err) < 0)
+                return -1;
+        container_sweep_runtime(); /* a start that was killed half way is in no record */
+        return 0;
 }
 
 int container_rename(Store *store, const char *name, const char *new_name, Error *err)

@@ -73,6 +73,16 @@ DEFINE_CLEANUP(Container *, container_free)
 
 /* Reads a record into memory; with repair of what a killed monitor left. */
 int container_load(Store *store, const char *name_or_id, Container **ret, Error *err);
+
+/*
+ * With the lock of a container whose monitor or starter is gone: looks again, since it may have ended well meanwhile, and cleans up. Replaces *container; it is
+ * NULL when the container was one that goes with its end.
+ */
+int container_settle(Store *store, Container **container, Error *err);
+
+/* What a killed monitor left at the runtime of containers that are no more. Best effort: a machine without a runtime has nothing of it either. */
+void container_sweep_runtime(void);
+
 int container_from_record(Store *store, const ContainerRecord *record, Container **ret, Error *err);
 
 int container_save_state(Store *store, const Container *container, Error *err);

@@ -133,11 +133,7 @@ static bool is_abandoned(const Container *container)
                process_start_time((pid_t)state->starter) != state->starter_start;
 }
 
-/*
- * With the lock of a container whose monitor or starter is gone: looks again, since it may have ended well meanwhile, and cleans up. Replaces *container; it is
- * NULL when the container was one that goes with its end.
- */
-static int settle(Store *store, Container **container, Error *err)
+int container_settle(Store *store, Container **container, Error *err)
 {
         _cleanup_(container_record_done) ContainerRecord again = { 0 };
         _cleanup_free_ char *id = xstrdup((*container)->id);
@@ -169,7 +165,7 @@ int container_load(Store *store, const char *name_or_id, Container **ret, Error 
                 _cleanup_close_ int lock = container_lock(container, &failure);
 
                 /* Without its directory nobody can keep it: a power cut brought back the row */
-                if ((lock >= 0 || (lock != CONTAINER_LOCKED && failure.code == ERROR_NOT_FOUND)) && settle(store, &container, err) < 0)
+                if ((lock >= 0 || (lock != CONTAINER_LOCKED && failure.code == ERROR_NOT_FOUND)) && container_settle(store, &container, err) < 0)
                         return -1;
                 if (!container)
                         return error_set(err, ERROR_NOT_FOUND, "No such container: %s", name_or_id);

@@ -4,6 +4,7 @@
  * Both runtimes write one line into their log and exit with 1 whatever it was, so the line is all that tells "no such program" from "out of memory". What no
  * row of the table knows is passed on as it is.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -99,6 +100,49 @@ static int complain(const RunSpec *spec, Complaint complaint, const char *name, 
         }
         err->status = complaint == COMPLAINT_NOT_FOUND ? 127 : 126;
         return -1;
+}
+
+/* In the root, or where the process begins. New string. */
+static char *place_of(const RunSpec *spec, const char *name)
+{
+        return *name == '/' ? xstrdup(name) : xasprintf("%s/%s", str_empty(spec->cwd) ? "/" : spec->cwd, name);
+}
+
+/* 1 it may be run, 0 it is not there; what else is wrong with it is set. -1. */
+static int look_at(const RunSpec *spec, int root_fd, const char *name, Error *err)
+{
+        _cleanup_free_ char *path = place_of(spec, name);
+        _cleanup_error_ Error failure = ERROR_INIT;
+        struct stat st;
+
+        if (inroot_stat(root_fd, path, true, &st, &failure) < 0)
+                return failure.errnum != ENOENT && failure.errnum != ENOTDIR;
+        if (S_ISDIR(st.st_mode))
+                return complain(spec, COMPLAINT_IS_DIRECTORY, name, err);
+        return S_ISREG(st.st_mode) && !(st.st_mode & 0111) ? complain(spec, COMPLAINT_DENIED, name, err) : 1;
+}
+
+int runtime_check_program(const RunSpec *spec, Error *err)
+{
+        _cleanup_close_ int root_fd = spec->root ? open(spec->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+        const char *name = spec->args.n_items > 0 ? spec->args.items[0] : "", *search = strlist_env_get(&spec->env, "PATH");
+        _cleanup_strlist_ StrList directories = { 0 };
+        int found = 0;
+
+        if (root_fd < 0 || str_empty(name) || (!strchr(name, '/') && str_empty(search)))
+                return 0;
+        if (strchr(name, '/')) {
+                found = look_at(spec, root_fd, name, err);
+                return found == 0 ? complain(spec, COMPLAINT_NOT_FOUND, name, err) : MIN(found, 0);
+        }
+        strlist_split(&directories, search, ':');
+        for (size_t i = 0; i < directories.n_items && !found; i++) {
+                _cleanup_free_ char *path = xasprintf("%s/%s", directories.items[i], name);
+                _cleanup_error_ Error unfit = ERROR_INIT; /* the runtime knows how to go on */
+
+                found = look_at(spec, root_fd, path, &unfit) != 0;
+        }
+        return found ? 0 : complain(spec, COMPLAINT_NOT_FOUND, name, err);
 }
 
 int runtime_fail(const RuntimeDriver *driver, const char *text, const RunSpec *spec, Error *err)

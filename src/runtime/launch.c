@@ -186,6 +186,9 @@ static int run_runtime(Launch *launch, const RunLaunch *wish, const RunSpec *spe
         return 0;
 }
 
+/* What a bundle is called while it is removed: not an id, which is what others look for. */
+#define GONE ".gone-"
+
 /* <state_dir>/bundles/<id>. New string. */
 static char *bundle_path(const Runtime *runtime, const char *id)
 {
@@ -270,7 +273,8 @@ int runtime_exec(Runtime *runtime, const RunSpec *spec, const RunLaunch *wish, p
         int r;
 
         snprintf(name, sizeof(name), "process-%s", random_hex(word, 12));
-        if (runtime_process_config(runtime, spec, &config, err) < 0 || write_bundle(bundle, name, config.data, config.size, err) < 0)
+        if (runtime_check_program(spec, err) < 0 || runtime_process_config(runtime, spec, &config, err) < 0 ||
+            write_bundle(bundle, name, config.data, config.size, err) < 0)
                 return -1;
         path = xasprintf("%s/%s", bundle, name);
         r = prepare(&launch, "exec", bundle, spec->terminal, err);
@@ -291,6 +295,22 @@ bool runtime_oom_killed(Runtime *runtime, const char *id, const char *cgroup_par
         return cgroup_oom_killed(&runtime->cgroups, path);
 }
 
+/* Under a name that says so while it goes: without its "owner" file nobody could tell whose the rest is. */
+static int remove_bundle(Runtime *runtime, const char *id, Error *err)
+{
+        _cleanup_free_ char *bundle = bundle_path(runtime, id), *gone = xasprintf("%s/bundles/" GONE "%s", runtime->state_dir, id);
+        int r = sys_renameat(AT_FDCWD, bundle, AT_FDCWD, gone) < 0 && errno != ENOENT ? -errno : 0;
+
+        if (r == -ENOTEMPTY || r == -EEXIST) { /* an earlier one that was interrupted */
+                r = tree_remove(AT_FDCWD, gone);
+                if (r == 0 && sys_renameat(AT_FDCWD, bundle, AT_FDCWD, gone) < 0)
+                        r = -errno;
+        }
+        if (r == 0)
+                r = tree_remove(AT_FDCWD, gone);
+        return r < 0 ? error_errno(err, r, "cannot remove '%s'", bundle) : 0;
+}
+
 int runtime_remove(Runtime *runtime, const char *id, const char *cgroup_parent, Error *err)
 {
         _cleanup_free_ char *path = cgroup_path(cgroup_parent, id);
@@ -304,27 +324,26 @@ int runtime_remove(Runtime *runtime, const char *id, const char *cgroup_parent, 
                 if (r == 0 && s < 0)
                         r = error_errno(err, s, "cannot remove '%s'", state);
         }
-        if (r == 0) { /* last: it is what a sweep finds */
-                _cleanup_free_ char *bundle = bundle_path(runtime, id);
-                int s = tree_remove(AT_FDCWD, bundle);
-
-                r = s < 0 ? error_errno(err, s, "cannot remove '%s'", bundle) : 0;
-        }
-        return r;
+        return r < 0 ? -1 : remove_bundle(runtime, id, err); /* last: it is what a sweep finds */
 }
 
-/* A socket for a terminal lives for as long as the runtime starts something. */
-#define CONSOLE_AGE_MAX (600 * NSEC_PER_SEC)
+/* A socket for a terminal lives for as long as the runtime starts something; a bundle is without its "owner" file for a moment when it is made. */
+#define UNFINISHED_AGE_MAX (600 * NSEC_PER_SEC)
+
+static bool is_old(int dir_fd, const char *name)
+{
+        struct stat st;
+
+        return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_mtim.tv_sec * NSEC_PER_SEC + UNFINISHED_AGE_MAX < clock_now();
+}
 
 static void sweep_consoles(Runtime *runtime)
 {
         DIR *dir = opendir(runtime->state_dir);
         struct dirent *entry;
-        struct stat st;
 
         while (dir && (entry = readdir(dir)))
-                if (str_starts(entry->d_name, "tty-") && fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-                    st.st_mtim.tv_sec * NSEC_PER_SEC + CONSOLE_AGE_MAX < clock_now())
+                if (str_starts(entry->d_name, "tty-") && is_old(dirfd(dir), entry->d_name))
                         sys_unlinkat(dirfd(dir), entry->d_name, 0);
         if (dir)
                 closedir(dir);
@@ -342,7 +361,11 @@ void runtime_sweep(Runtime *runtime)
                 _cleanup_buf_ Buf owner = BUF_INIT(PATH_MAX), parent = BUF_INIT(PATH_MAX);
                 _cleanup_error_ Error failure = ERROR_INIT;
 
-                if (entry->d_name[0] == '.' || file_read(AT_FDCWD, owner_path, &owner) < 0 || access(buf_str(&owner), F_OK) == 0 || errno != ENOENT)
+                if (str_starts(entry->d_name, GONE))
+                        tree_remove(dirfd(dir), entry->d_name);
+                if (entry->d_name[0] == '.')
+                        continue;
+                if (file_read(AT_FDCWD, owner_path, &owner) < 0 ? !is_old(dirfd(dir), entry->d_name) : access(buf_str(&owner), F_OK) == 0 || errno != ENOENT)
                         continue;
                 if (file_read(AT_FDCWD, parent_path, &parent) < 0)
                         buf_reset(&parent);

@@ -37,6 +37,12 @@ void runtime_program_exec(const Runtime *runtime, char *const *argv);
 /* process.json of one more process: the file that `exec --process` takes. Appends to `buf`. */
 int runtime_process_config(Runtime *runtime, const RunSpec *spec, Buf *buf, Error *err);
 
+/*
+ * Whether the program can be there at all, before a runtime is asked to run it: crun lets the user read its own words on standard error as well. What cannot be
+ * said for sure (a missing interpreter, rights of the user) is left to the runtime. Errors as runtime_fail().
+ */
+int runtime_check_program(const RunSpec *spec, Error *err);
+
 /* What a runtime said when it failed, as an error in docker's words: EXIT with 126 or 127, INVALID, or IO. `text` is its log; of `spec` the program, the
  * working directory and the root count. Returns -1. */
 int runtime_fail(const RuntimeDriver *driver, const char *text, const RunSpec *spec, Error *err);

@@ -341,6 +341,24 @@ def test_twenty_at_once_live_and_die(mica, busybox):
 
 
 @pytest.mark.both_runtimes
+def test_exec_that_fails_says_so_once_and_leaves_no_zombie(mica, busybox):
+    start(mica, busybox)
+    for program, code, words in (("no-such", 127, "executable file not found in $PATH"), ("/no/such", 127, "no such file or directory"),
+                                 ("./such", 127, "no such file or directory"), ("/etc/passwd", 126, "permission denied"), ("/etc", 126, "is a directory")):
+        for options in ([], ["-i"]):
+            assert mica.fails(code, "exec", *options, "box", program).err == f'mica: exec: "{program}": {words}\n'
+        assert words in mica.fails(1, "exec", "-d", "box", program).err
+    # What only the runtime can find out
+    mica("exec", "box", "sh", "-c", "printf '#!/no/interpreter' > /bin/odd; chmod 755 /bin/odd")
+    for options in (["-w", "/etc/passwd"], ["-w", "/no/such/directory"]):
+        mica.run("exec", "-d", *options, "box", "true")
+        mica.run("exec", "-td", *options, "box", "true")
+    mica.run("exec", "-d", "box", "odd")
+    # One that was started and then could not be executed is the reaper's of this machine
+    assert wait_for(lambda: not [line for line in mica("exec", "box", "ps", "-o", "stat,comm").lines if line.startswith("Z")])
+
+
+@pytest.mark.both_runtimes
 def test_exec_as_a_user_leaves_the_hosts_files_their_owner(mica, busybox, tmp_path):
     """The runtime gives the standard streams to the user of the exec: /dev/null would belong to them on the whole host, and so would `> file`."""
     container = mica("run", "-d", "--network", "none", busybox, "sleep", "60").out.strip()
