@@ -26,6 +26,7 @@ void build_options_done(BuildOptions *options)
         build_annotations_done(&options->annotations);
         build_provenance_done(&options->provenance);
         build_sbom_done(&options->sbom);
+        string_map_done(&options->vcs);
         strlist_done(&options->platforms);
         strlist_done(&options->tags);
         strlist_done(&options->build_args);

@@ -165,6 +165,7 @@ typedef struct BuildOptions {
         BuildAnnotations annotations; /* of every output that is an image */
         BuildProvenance provenance;
         BuildSbom sbom;
+        StringMap vcs;           /* "revision", "source", "localdir:context", "localdir:dockerfile": what is known of the context's repository */
         bool squash;             /* one layer of those that were built */
         int metadata_provenance; /* BuildResult.provenance: 0 none, 1 mode=min, 2 mode=max */
 

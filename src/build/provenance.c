@@ -408,6 +408,18 @@ static JsonValue *metadata_1(Provenance *provenance, JsonValue *details)
         return metadata;
 }
 
+static void add_vcs(const BuildOptions *options, JsonValue *details)
+{
+        JsonValue *vcs = json_value_new_object();
+
+        for (size_t i = 0; i < options->vcs.n_items; i++)
+                json_value_set_string(vcs, options->vcs.items[i].key, options->vcs.items[i].value);
+        if (options->vcs.n_items)
+                json_value_set(details, "vcs", vcs);
+        else
+                json_value_unref(vcs);
+}
+
 static JsonValue *predicate_1(Provenance *provenance)
 {
         const Build *build = provenance->export->build;
@@ -416,6 +428,7 @@ static JsonValue *predicate_1(Provenance *provenance)
                   *internal = json_value_new_object(), *run = json_value_new_object(), *config = NULL, *details;
 
         details = provenance->max ? max_metadata(provenance, &config) : json_value_new_object();
+        add_vcs(build->options, details);
         json_value_set(external, "configSource", config_source(provenance));
         json_value_set(external, "request", request(provenance));
         json_value_set_string(internal, "builderPlatform", build->host_text);
@@ -432,50 +445,60 @@ static JsonValue *predicate_1(Provenance *provenance)
         return predicate;
 }
 
-/* Moves what is at a path of one object to a member of another. */
-static void move(JsonValue *to, const char *key, const JsonValue *from, const char *path)
+/* Where what is at a path of the one predicate is in the other: v0.2 has the same facts under other names. */
+typedef struct Place {
+        const char *object; /* "": the predicate itself; made when it is not there */
+        const char *key;
+        const char *from;
+} Place;
+
+static const Place places_02[] = {
+        { "invocation.configSource", "uri", "buildDefinition.externalParameters.configSource.uri" },
+        { "invocation.configSource", "digest", "buildDefinition.externalParameters.configSource.digest" },
+        { "invocation.configSource", "entryPoint", "buildDefinition.externalParameters.configSource.path" },
+        { "invocation.environment", "platform", "buildDefinition.internalParameters.builderPlatform" },
+        { "invocation", "parameters", "buildDefinition.externalParameters.request" },
+        { "", "builder", "runDetails.builder" },
+        { "", "materials", "buildDefinition.resolvedDependencies" },
+        { "", "buildConfig", "buildDefinition.internalParameters.buildConfig" },
+        { "metadata", "buildInvocationID", "runDetails.metadata.invocationId" },
+        { "metadata", "buildStartedOn", "runDetails.metadata.startedOn" },
+        { "metadata", "buildFinishedOn", "runDetails.metadata.finishedOn" },
+        { "metadata.completeness", "parameters", "runDetails.metadata.buildkit_completeness.request" },
+        { "metadata.completeness", "materials", "runDetails.metadata.buildkit_completeness.resolvedDependencies" },
+        { "metadata", "https://mobyproject.org/buildkit@v1#metadata", "runDetails.metadata.buildkit_metadata" },
+        { "metadata", "https://mobyproject.org/buildkit@v1#hermetic", "runDetails.metadata.buildkit_hermetic" },
+};
+
+/* The object at a path, made with all above it when it is not there. Borrowed. */
+static JsonValue *object_at(JsonValue *root, const char *path)
 {
-        JsonValue *value = json_value_find(from, path);
+        _cleanup_strlist_ StrList names = { 0 };
 
-        if (value)
-                json_value_set(to, key, json_value_copy(value));
-}
-
-static JsonValue *metadata_02(const JsonValue *from)
-{
-        JsonValue *metadata = json_value_new_object(), *completeness = json_value_new_object();
-
-        move(metadata, "buildInvocationID", from, "invocationId");
-        move(metadata, "buildStartedOn", from, "startedOn");
-        move(metadata, "buildFinishedOn", from, "finishedOn");
-        move(completeness, "parameters", from, "buildkit_completeness.request");
-        json_value_set_bool(completeness, "environment", true);
-        move(completeness, "materials", from, "buildkit_completeness.resolvedDependencies");
-        json_value_set(metadata, "completeness", completeness);
-        json_value_set_bool(metadata, "reproducible", json_value_bool(json_value_get(from, "buildkit_reproducible")));
-        move(metadata, "https://mobyproject.org/buildkit@v1#metadata", from, "buildkit_metadata");
-        move(metadata, "https://mobyproject.org/buildkit@v1#hermetic", from, "buildkit_hermetic");
-        return metadata;
+        if (*path)
+                strlist_split(&names, path, '.');
+        for (size_t i = 0; i < names.n_items; i++) {
+                if (!json_value_get(root, names.items[i]))
+                        json_value_set(root, names.items[i], json_value_new_object());
+                root = json_value_get(root, names.items[i]);
+        }
+        return root;
 }
 
 static JsonValue *predicate_02(const JsonValue *from)
 {
-        JsonValue *predicate = json_value_new_object(), *invocation = json_value_new_object(), *source = json_value_new_object(),
-                  *environment = json_value_new_object();
+        JsonValue *predicate = json_value_new_object();
 
-        move(source, "uri", from, "buildDefinition.externalParameters.configSource.uri");
-        move(source, "digest", from, "buildDefinition.externalParameters.configSource.digest");
-        move(source, "entryPoint", from, "buildDefinition.externalParameters.configSource.path");
-        move(environment, "platform", from, "buildDefinition.internalParameters.builderPlatform");
-        json_value_set(invocation, "configSource", source);
-        move(invocation, "parameters", from, "buildDefinition.externalParameters.request");
-        json_value_set(invocation, "environment", environment);
-        move(predicate, "builder", from, "runDetails.builder");
+        for (size_t i = 0; i < ARRAY_LEN(places_02); i++) {
+                JsonValue *value = json_value_find(from, places_02[i].from), *object = object_at(predicate, places_02[i].object);
+
+                if (value)
+                        json_value_set(object, places_02[i].key, json_value_copy(value));
+        }
         json_value_set_string(predicate, "buildType", BUILD_TYPE_02);
-        move(predicate, "materials", from, "buildDefinition.resolvedDependencies");
-        json_value_set(predicate, "invocation", invocation);
-        move(predicate, "buildConfig", from, "buildDefinition.internalParameters.buildConfig");
-        json_value_set(predicate, "metadata", metadata_02(json_value_find(from, "runDetails.metadata")));
+        json_value_set_bool(object_at(predicate, "metadata.completeness"), "environment", true);
+        json_value_set_bool(object_at(predicate, "metadata"), "reproducible",
+                            json_value_bool(json_value_find(from, "runDetails.metadata.buildkit_reproducible")));
         return predicate;
 }
 

@@ -12,6 +12,7 @@
 #include "cli/build_progress.h"
 #include "cli/build_request.h"
 #include "cli/build_shell.h"
+#include "cli/build_vcs.h"
 #include "cli/build_watch_loop.h"
 #include "cli/command_list.h"
 #include "cli/context.h"
@@ -113,7 +114,8 @@ static int run_build(Cli *cli, const void *data, const StrList *args, Error *err
         const volatile sig_atomic_t *cancel;
         int r;
 
-        if (build_request_make(flags, args->items[0], &request, err) < 0 || check_flags(flags, args->items[0], err) < 0)
+        if (build_request_make(flags, args->items[0], &request, err) < 0 || check_flags(flags, args->items[0], err) < 0 ||
+            build_take_vcs(cli, args->items[0], flags->file && !streq(flags->file, "-") ? flags->file : NULL, &request.options, err) < 0)
                 return -1;
         r = build_call_run(cli, flags, &request.options, err);
         if (r != BUILD_CALL_NONE)

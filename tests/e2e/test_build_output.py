@@ -377,3 +377,47 @@ def test_squash_is_one_layer_with_the_same_files(mica, make_mica, busybox, conte
     once = mica("build", "-q", "--squash", "-t", "again:1", ctx).out
     assert once.strip() == squashed["Id"], "squashing the same layers gives the same image"
     assert mica("build", "-q", "--squash", context({"Dockerfile": "FROM busybox\nCMD x\n"})).code == 0
+
+
+def test_names_that_come_of_the_digest(mica, context, tmp_path):
+    """dangling-name-prefix and name-canonical: an image that can be asked for by its digest under a name."""
+    ctx = context({"Dockerfile": "FROM scratch\nCOPY Dockerfile /f\n"})
+    mica("build", "-t", "app:1", "-o", "type=image,name-canonical=true,dangling-name-prefix=left", ctx)
+    digests = mica.image("app:1")["RepoDigests"]
+    assert [d.split("@")[0] for d in sorted(digests)] == ["app", "left"] and len({d.split("@")[1] for d in digests}) == 1
+    for digest in digests:
+        assert mica.image(digest)["Id"] == mica.image("app:1")["Id"]
+    (ctx / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /g\n")
+    mica("build", "-t", "app:2", "-o", "type=image,danging-name-empty-only=true,dangling-name-prefix=left", ctx)
+    assert mica.image("app:2")["RepoDigests"] == [], "it has a name"
+    mica("build", "-o", "type=image,danging-name-empty-only=true,dangling-name-prefix=left", ctx)
+    assert [d.split("@")[0] for d in mica.image("app:2")["RepoDigests"]] == ["left"]
+    assert "dangling-name-prefix" in mica.fails(1, "build", "-o", "type=image,dangling-name-prefix=UPPER", ctx).err
+    mica("fsck")
+
+
+def test_store_false_records_nothing(mica, context, tmp_path):
+    ctx = context({"Dockerfile": "FROM scratch\nCOPY Dockerfile /f\n"})
+    mica("build", "-t", "app:1", "--iidfile", tmp_path / "id", "-o", "type=image,store=false", ctx)
+    assert mica("images", "-aq").out == "" and mica.fails(1, "image", "inspect", (tmp_path / "id").read_text()).json == []
+    mica("build", "-t", "app:1", "--iidfile", tmp_path / "id2", ctx)
+    assert (tmp_path / "id2").read_text() == (tmp_path / "id").read_text() == mica.image("app:1")["Id"], "it is the same image"
+    mica("fsck")
+
+
+def test_unpack_makes_the_merged_index(mica, context, tmp_path):
+    """Without it, a build that only repeats what is known leaves the merging to the first container."""
+    if os.environ.get("MICA_TEST_STORE") == "dir":
+        pytest.skip("this driver merges nothing")
+    ctx = context({"Dockerfile": "FROM scratch\nCOPY Dockerfile /f\nCOPY Dockerfile /g\n"})
+
+    def chains():
+        return sorted(p.name for p in (mica.root / "chains").iterdir()) if (mica.root / "chains").exists() else []
+
+    mica("build", "-o", "type=cacheonly", ctx)
+    assert chains() == []
+    mica("build", "-t", "app:1", "-o", "type=image", ctx)
+    assert chains() == []
+    mica("build", "-t", "app:1", "-o", "type=image,unpack=true", ctx)
+    assert len(chains()) == 1
+    mica("fsck")

@@ -6,7 +6,8 @@ import tarfile
 
 import pytest
 
-from conftest import import_busybox, skopeo
+from conftest import import_busybox, require_tool, skopeo
+from git_server import Site, git, make_repository
 
 DOCKERFILE = """FROM busybox AS b
 ARG WORD
@@ -15,6 +16,16 @@ FROM busybox
 COPY --from=b /b /c
 """
 EPOCH = {"SOURCE_DATE_EPOCH": "1600000000"}
+
+
+@pytest.fixture
+def box_site(mica, busybox, tmp_path):
+    require_tool("git")
+    site = Site(tmp_path / "repositories")
+    site.top = tmp_path / "repositories"
+    site.top.mkdir()
+    yield mica, site
+    site.close()
 
 
 @pytest.fixture
@@ -91,6 +102,59 @@ def test_max_tells_the_steps_and_min_tells_no_arguments(mica, busybox, ctx, tmp_
     text = json.dumps(archive.statement())
     assert "magic" not in text and "token" not in text and "canary-value" not in text
     assert archive.statement()["predicate"]["runDetails"]["metadata"]["buildkit_completeness"]["request"] is False
+
+
+def test_what_git_says_of_the_context(mica, tmp_path):
+    """As buildx: commit, remote without its password, and where in the repository the context lies; nothing that the repository names is run."""
+    require_tool("git")
+    top, commit = make_repository(tmp_path, "repository", {"app/docker/Dockerfile": "FROM scratch\nCOPY f /f\n", "app/f": "x"})
+    git(top, "remote", "add", "upstream", "https://upstream.invalid/x.git")
+    git(top, "remote", "add", "origin", "https://me:s3cret@host.invalid:8443/p@th/x.git")
+    trap = tmp_path / "trap.sh"
+    trap.write_text(f"#!/bin/sh\ntouch {tmp_path}/sprung\n")
+    trap.chmod(0o755)
+    git(top, "config", "core.fsmonitor", trap)
+
+    def vcs(*options, **env):
+        mica("build", "-f", top / "app/docker/Dockerfile", "-o", f"type=oci,dest={tmp_path}/o.tar", *options, top / "app", env=env)
+        metadata = Archive(tmp_path / "o.tar").statement()["predicate"]["runDetails"]["metadata"]
+        return metadata["buildkit_metadata"].get("vcs")
+
+    told = {"revision": commit, "source": "https://host.invalid:8443/p@th/x.git", "localdir:context": "app", "localdir:dockerfile": "app/docker"}
+    assert vcs("--provenance=mode=min") == vcs("--provenance=mode=max") == told
+    assert vcs("--provenance=true", BUILDX_GIT_INFO="false") is None
+    (top / "app/f").write_text("changed")
+    assert vcs("--provenance=true") == told and vcs("--provenance=true", BUILDX_GIT_CHECK_DIRTY="1") == {**told, "revision": commit + "-dirty"}
+    assert not (tmp_path / "sprung").exists()
+    mica("build", "-t", "l", "-f", top / "app/docker/Dockerfile", "--label", "org.opencontainers.image.source=mine", top / "app", env={"BUILDX_GIT_LABELS": "1"})
+    assert mica.image("l")["Config"]["Labels"] == {"org.opencontainers.image.revision": commit, "org.opencontainers.image.source": "mine",
+                                                   "com.docker.image.source.entrypoint": "app/docker/Dockerfile"}
+    mica("build", "-t", "l", "-f", top / "app/docker/Dockerfile", top / "app")
+    assert not mica.image("l")["Config"]["Labels"]
+    (top / "f").write_text("x")
+    (top / ".git/HEAD").write_text("nonsense")
+    done = mica("build", "--provenance=true", "-f", top / "app/docker/Dockerfile", "-o", f"type=oci,dest={tmp_path}/o.tar", top)
+    assert "WARNING: current commit information was not captured by the build" in done.err
+
+
+def test_complete_and_hermetic(box_site, tmp_path):
+    """A context that others can get is complete; without the network, too, what was built depends on nothing else."""
+    mica, site = box_site
+    _, commit = make_repository(site.top, "r", {"Dockerfile": "FROM busybox\nRUN --network=none echo hello >/f\n", "Online": "FROM busybox\nRUN echo hello >/f\n"})
+
+    def metadata(*options):
+        mica("build", "--provenance=true", "-o", f"type=oci,dest={tmp_path}/o.tar", *options, f"{site.url}/r.git")
+        predicate = Archive(tmp_path / "o.tar").statement()["predicate"]
+        assert predicate["buildDefinition"]["externalParameters"]["configSource"]["digest"] == {"sha1": commit}
+        return predicate["runDetails"]["metadata"]
+
+    assert metadata()["buildkit_completeness"] == {"request": True, "resolvedDependencies": True} and metadata()["buildkit_hermetic"] is True
+    online = metadata("-f", "Online")
+    assert online["buildkit_completeness"]["resolvedDependencies"] is True and "buildkit_hermetic" not in online
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/f").write_text("x")
+    local = metadata("-f", "Online", "--network", "none", "--build-context", f"more={tmp_path}/d")
+    assert local["buildkit_completeness"]["resolvedDependencies"] is False and "buildkit_hermetic" not in local
 
 
 def test_version_02(mica, busybox, ctx, tmp_path):
