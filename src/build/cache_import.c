@@ -10,6 +10,7 @@
 #include "base/pool.h"
 #include "base/sys.h"
 #include "build/cache_dir.h"
+#include "fs/owner.h"
 #include "store/cache_mount.h"
 #include "store/untar.h"
 
@@ -439,8 +440,7 @@ static int unpack_mount(Build *build, const CacheImport *import, const CacheMoun
                 return -1;
         if (check_digest(fill.hash, &layer->blob, err) < 0 || (fill.plain && check_digest(fill.plain, &layer->annotations.diff_id, err) < 0))
                 return -1;
-        if (sys_fchownat(AT_FDCWD, path, (uid_t)mount->uid, (gid_t)mount->gid, AT_SYMLINK_NOFOLLOW) < 0 ||
-            sys_fchmodat(AT_FDCWD, path, (mode_t)mount->mode) < 0)
+        if (owner_set(root_fd, "", (uint32_t)mount->uid, (uint32_t)mount->gid) < 0 || sys_fchmod(root_fd, (mode_t)mount->mode) < 0)
                 return error_errno(err, errno, "cannot make the directory of the mount");
         return 0;
 }

@@ -12,6 +12,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "fs/owner.h"
 #include "fs/path.h"
 
 #define LINKS_MAX 40
@@ -109,8 +110,10 @@ Dest *dest_new(int lower_fd)
         dest->root = node_new(NULL, "");
         dest->root->entry.type = TAR_DIR;
         dest->root->entry.mode = 0755;
-        if (lower_fd >= 0 && fstat(lower_fd, &st) == 0)
+        if (lower_fd >= 0 && fstat(lower_fd, &st) == 0) {
+                owner_read(lower_fd, "", &st);
                 node_from_stat(dest->root, &st);
+        }
         return dest;
 }
 

@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/sys.h"
+#include "fs/owner.h"
 #include "fs/walk.h"
 
 #define TEMPORARY_SIZE 64
@@ -133,7 +134,7 @@ static void copy_xattrs(int from, int to)
         for (const char *at = names; size > 0 && at < names + size; at += strlen(at) + 1) {
                 ssize_t n;
 
-                if (!streq(at, "security.capability") && (!str_starts(at, "user.") || str_starts(at, "user.overlay.")))
+                if (owner_is_note(at) || (!streq(at, "security.capability") && (!str_starts(at, "user.") || str_starts(at, "user.overlay."))))
                         continue;
                 if (!value)
                         value = xmalloc(XATTR_MAX);

@@ -16,7 +16,9 @@
 #include "build/secret.h"
 #include "build/ssh.h"
 #include "fs/mount.h"
+#include "fs/owner.h"
 #include "fs/path.h"
+#include "fs/userns.h"
 #include "store/cache_mount.h"
 
 struct RunHeld {
@@ -96,7 +98,7 @@ char *build_secret_file(Build *build, const char *kind, const void *data, size_t
         path = xasprintf("%s/%s-%u", build->secret_dir, kind, n);
         fd = sys_openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL, 0600);
         r = fd < 0 ? -errno : fd_write_all(fd, data, size);
-        if (r == 0 && (sys_fchownat(AT_FDCWD, path, uid, gid, 0) < 0 || sys_fchmod(fd, mode) < 0))
+        if (r == 0 && (owner_set(fd, "", uid, gid) < 0 || sys_fchmod(fd, mode) < 0))
                 r = -errno;
         if (r < 0) {
                 error_errno(err, r, "cannot write a temporary file for a RUN");
@@ -292,13 +294,13 @@ static int make_writable(Build *build, RunHeld *held, char **path, Error *err)
         _cleanup_free_ char *upper = build_make_dir(build, "upper", err), *work = upper ? build_make_dir(build, "work", err) : NULL;
         char *target = work ? build_make_dir(build, "bind", err) : NULL;
         const char *lower = *path;
-        OverlaySpec spec = { .lower = &lower, .n_lower = 1, .upper = upper, .work = work, .is_volatile = true };
+        OverlaySpec spec = { .lower = &lower, .n_lower = 1, .upper = upper, .work = work, .is_volatile = true, .userxattr = userns_inside() };
         _cleanup_close_ int fd = -1;
         struct stat st;
 
         if (!target)
                 return -1;
-        if (stat(*path, &st) == 0 && (sys_fchownat(AT_FDCWD, upper, st.st_uid, st.st_gid, 0) < 0 || sys_fchmodat(AT_FDCWD, upper, st.st_mode & 07777) < 0)) {
+        if (stat(*path, &st) == 0 && (owner_set(AT_FDCWD, upper, st.st_uid, st.st_gid) < 0 || sys_fchmodat(AT_FDCWD, upper, st.st_mode & 07777) < 0)) {
                 free(target);
                 return error_errno(err, errno, "cannot prepare '%s'", upper);
         }
@@ -328,7 +330,7 @@ static int make_file_writable(Build *build, char **path, Error *err)
         in = open(*path, O_RDONLY | O_CLOEXEC);
         out = in < 0 || fstat(in, &st) < 0 ? -1 : sys_openat(AT_FDCWD, copy, O_WRONLY | O_CREAT | O_EXCL, 0600);
         r = out < 0 ? -errno : fd_copy(in, 0, out, (uint64_t)st.st_size);
-        if (r == 0 && (sys_fchownat(AT_FDCWD, copy, st.st_uid, st.st_gid, 0) < 0 || sys_fchmod(out, st.st_mode & 07777) < 0))
+        if (r == 0 && (owner_set(out, "", st.st_uid, st.st_gid) < 0 || sys_fchmod(out, st.st_mode & 07777) < 0))
                 r = -errno;
         if (r < 0) {
                 error_errno(err, r, "cannot copy '%s'", *path);

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/sys.h"
 #include "build/ssh.h"
+#include "fs/owner.h"
 
 /* Programs that talk to the agent at the same time; more are turned away. */
 #define CONNECTIONS_MAX 32
@@ -170,7 +171,7 @@ static int listen_in(SshForward *f, uint32_t uid, uint32_t gid, uint32_t mode, E
         f->listen_fd = socket_at(through, &address);
         if (f->listen_fd < 0 || bind(f->listen_fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(f->listen_fd, 16) < 0)
                 return error_errno(err, errno, "cannot make a socket for the ssh agent");
-        if (sys_fchownat(dir_fd, SOCKET_NAME, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 || sys_fchmodat(dir_fd, SOCKET_NAME, mode) < 0)
+        if (owner_set(dir_fd, SOCKET_NAME, uid, gid) < 0 || sys_fchmodat(dir_fd, SOCKET_NAME, mode) < 0)
                 return error_errno(err, errno, "cannot give the socket of the ssh agent its owner and mode");
         return 0;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "fs/owner.h"
 #include "fs/path.h"
 
 /* As the kernel's own limit (MAXSYMLINKS). */
@@ -66,6 +67,7 @@ int source_tree_open(const TreeOptions *options, SourceTree **ret, Error *err)
                 return error_errno(err, errno, "cannot read the %s", tree->name);
         if (!S_ISDIR(st.st_mode))
                 return error_set(err, ERROR_INVALID, "the %s is not a directory", tree->name);
+        owner_read(tree->root_fd, "", &st);
         tree->root = tree_node_new(tree, NULL, "", &st);
         *ret = TAKE_PTR(tree);
         return 0;

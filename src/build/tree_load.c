@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "build/tree_private.h"
+#include "fs/owner.h"
 #include "fs/path.h"
 
 /* Deeper than any path the kernel takes in one piece; the walk is recursive for hidden directories. */
@@ -82,6 +83,7 @@ static int load_entries(SourceTree *tree, TreeNode *node, DIR *dir, const char *
                                 continue;
                         return error_errno(err, errno, "cannot read '%s/%s' of the %s", prefix, entry->d_name, tree->name);
                 }
+                owner_read(dirfd(dir), entry->d_name, &st);
                 child = tree_node_new(tree, node, entry->d_name, &st);
                 stays = S_ISLNK(st.st_mode) ? read_link(dirfd(dir), child, err) : 0;
                 if (stays == 0)

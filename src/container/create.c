@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "container/private.h"
 #include "crypto/random.h"
+#include "fs/userns.h"
 #include "oci/config.h"
 #include "store/rootfs.h"
 
@@ -141,7 +142,13 @@ static int check_host(HostConfig *host, Error *err)
 }
 
 /* Recorded, so that whoever looks at the container later drives the runtime that knows it. */
-static int choose_runtime(HostConfig *host, Error *err)
+static bool is_limited(const HostConfig *host)
+{
+        return host->memory || host->memory_reservation || host->memory_swap || host->nano_cpus || host->cpu_quota || host->cpu_period || host->cpu_shares ||
+               !str_empty(host->cpuset_cpus) || !str_empty(host->cpuset_mems) || host->pids_limit > 0;
+}
+
+static int choose_runtime(HostConfig *host, StrList *warnings, Error *err)
 {
         _cleanup_(runtime_closep) Runtime *runtime = NULL;
         RuntimeOptions options = { .name = str_empty(host->runtime) ? NULL : host->runtime };
@@ -150,6 +157,8 @@ static int choose_runtime(HostConfig *host, Error *err)
                 return -1;
         if (str_empty(host->runtime))
                 replace(&host->runtime, runtime_name(runtime));
+        if (warnings && userns_entered() && is_limited(host) && !runtime_limits_hold(runtime))
+                strlist_add(warnings, "Limits on memory, processors and processes need a cgroup that you may write, and there is none: they are left out");
         return 0;
 }
 
@@ -230,7 +239,7 @@ int container_create(Store *store, const ContainerSpec *spec, char **ret_id, Str
                         data->config.hostname = xstrndup(container->id, 12);
         }
         set_process(data);
-        if (choose_runtime(&data->host, err) < 0)
+        if (choose_runtime(&data->host, warnings, err) < 0)
                 return -1;
         if (container_plan_mounts(store, data, err) < 0)
                 return -1;

@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "base/sys.h"
 #include "container/private.h"
+#include "fs/owner.h"
 #include "fs/path.h"
 #include "store/untar.h"
 
@@ -46,7 +47,8 @@ int container_fill_volume(int root_fd, const MountPoint *mount, Error *err)
         sink = untar_sink(untar);
         if (fstat(source, &st) < 0 || tar_tree(source, ".", "", &sink, err) < 0 || untar_finish(untar, err) < 0)
                 return error_wrap(err, "cannot fill volume '%s'", mount->name);
-        if (sys_fchownat(volume, ".", st.st_uid, st.st_gid, 0) < 0 || sys_fchmod(volume, st.st_mode & 07777) < 0)
+        owner_read(source, "", &st);
+        if (owner_set(volume, "", st.st_uid, st.st_gid) < 0 || sys_fchmod(volume, st.st_mode & 07777) < 0)
                 return error_errno(err, errno, "cannot give volume '%s' the owner of '%s'", mount->name, mount->destination);
         return 0;
 }

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "fs/owner.h"
 
 /* As the kernel's own MAXSYMLINKS. */
 #define LINKS_MAX 40
@@ -270,7 +271,10 @@ int inroot_stat(int root_fd, const char *path, bool follow, struct stat *ret, Er
 
         if (fd < 0)
                 return fail(err, fd, "find", path);
-        return fstat(fd, ret) < 0 ? fail(err, errno, "stat", path) : 0;
+        if (fstat(fd, ret) < 0)
+                return fail(err, errno, "stat", path);
+        owner_read(fd, "", ret);
+        return 0;
 }
 
 int inroot_open_parent(int root_fd, const char *path, char **ret_name, Error *err)
@@ -340,7 +344,7 @@ static int make_one(MakeDirs *make, const char *name)
         if (made && make->made_last)
                 r = set_mtime(make->fd, options);
         if (made && r == 0 && (options->uid >= 0 || options->gid >= 0))
-                r = sys_fchownat(fd, "", (uid_t)options->uid, (gid_t)options->gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
+                r = owner_set(fd, "", (uint32_t)options->uid, (uint32_t)options->gid);
         if (made && r == 0)
                 r = sys_fchmod(fd, options->mode) < 0 ? -errno : 0; /* behind chown, which clears set-id bits */
         if (made && r == 0)

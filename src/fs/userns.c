@@ -43,27 +43,28 @@ bool userns_entered(void)
 
 /* --- what a namespace maps --- */
 
+typedef struct IdRange {
+        uint32_t first, outside, count;
+} IdRange;
+
 typedef struct IdMap {
-        SubidRange ranges[SUBID_RANGES_MAX + 1];
+        IdRange ranges[SUBID_RANGES_MAX + 1];
         size_t n_ranges;
-        uint32_t outside; /* of the first range */
 } IdMap;
 
 static void read_map(const char *path, IdMap *ret)
 {
         _cleanup_buf_ Buf text = BUF_INIT(MAP_SIZE_MAX);
         const char *at;
-        uint32_t inside, parent, count;
+        IdRange range;
         int n;
 
         *ret = (IdMap){ 0 };
         if (file_read(AT_FDCWD, path, &text) < 0)
                 return;
-        for (at = buf_str(&text); ret->n_ranges < ARRAY_LEN(ret->ranges) && sscanf(at, "%u %u %u%n", &inside, &parent, &count, &n) == 3; at += n) {
-                if (ret->n_ranges == 0)
-                        ret->outside = parent;
-                ret->ranges[ret->n_ranges++] = (SubidRange){ .first = inside, .count = count };
-        }
+        for (at = buf_str(&text); ret->n_ranges < ARRAY_LEN(ret->ranges) && sscanf(at, "%u %u %u%n", &range.first, &range.outside, &range.count, &n) == 3;
+             at += n)
+                ret->ranges[ret->n_ranges++] = range;
 }
 
 static bool map_has(const IdMap *map, uint32_t id)
@@ -90,7 +91,7 @@ bool userns_inside(void)
                 return true;
         pthread_once(&own_once, read_own_maps);
         /* The first user namespace maps all ids to themselves */
-        return own_uids.n_ranges > 0 && !(own_uids.n_ranges == 1 && own_uids.outside == 0 && own_uids.ranges[0].count == UINT32_MAX);
+        return own_uids.n_ranges > 0 && !(own_uids.n_ranges == 1 && own_uids.ranges[0].outside == 0 && own_uids.ranges[0].count == UINT32_MAX);
 }
 
 bool userns_has_uid(uint32_t uid)
@@ -105,10 +106,36 @@ bool userns_has_gid(uint32_t gid)
         return own_gids.n_ranges == 0 || map_has(&own_gids, gid);
 }
 
-const char *userns_advice(void)
+static void put_map(const IdMap *map, char kind, Buf *to)
 {
-        return "without root there are only the ids of /etc/subuid and /etc/subgid: have the package uidmap installed and a range given to you, as by "
-               "'usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER'; it counts when none of your containers runs";
+        for (size_t i = 0; i < map->n_ranges; i++)
+                buf_putf(to, " %c%u-%u-%u", kind, map->ranges[i].first, map->ranges[i].outside, map->ranges[i].count);
+}
+
+char *userns_ids(void)
+{
+        Buf text = BUF_INIT(MAP_SIZE_MAX);
+
+        if (userns_inside()) {
+                pthread_once(&own_once, read_own_maps);
+                put_map(&own_uids, 'u', &text);
+                put_map(&own_gids, 'g', &text);
+        }
+        return text.size ? buf_detach(&text) : xstrdup("");
+}
+
+char *userns_advice(void)
+{
+        const struct passwd *user = getpwuid(user_id());
+        _cleanup_free_ char *name = user ? xstrdup(user->pw_name) : xasprintf("%u", user_id());
+
+        pthread_once(&own_once, read_own_maps);
+        if (own_uids.n_ranges == 1 && own_uids.ranges[0].count == 1)
+                return xasprintf(
+                        "you have only one without root: install the package uidmap and let root run 'usermod --add-subuids 100000-165535 --add-subgids "
+                        "100000-165535 %s'; it counts once none of your containers runs",
+                        name);
+        return xasprintf("/etc/subuid and /etc/subgid do not give so many to '%s'", name);
 }
 
 /* --- making a namespace --- */
@@ -323,7 +350,7 @@ static bool is_ours(const char *pid)
         IdMap map;
 
         read_map(path, &map);
-        return map.n_ranges > 0 && map.ranges[0].first == 0 && map.outside == geteuid();
+        return map.n_ranges > 0 && map.ranges[0].first == 0 && map.ranges[0].outside == geteuid();
 }
 
 /* Looks for a process that is in the namespace. Returns a descriptor of the namespace, or -1. */

@@ -5,7 +5,8 @@
  * it or read the files of one. There is no process that holds it: <state dir>/userns has the boot and the inode number of the namespace that was made last,
  * and whoever comes looks for a process that is in it, makes another when there is none, and writes that down; all under the lock of the file.
  *
- * Ids: the user is 0. With newuidmap(1) and newgidmap(1) and ranges in /etc/subuid and /etc/subgid, these are 1 and up. Without, the user is the only one.
+ * Ids: the user is 0. With newuidmap(1) and newgidmap(1) and ranges in /etc/subuid and /etc/subgid, these are 1 and up. Without, the user is the only one;
+ * fs/owner.h is about owners that are not there.
  *
  * Threads: entering needs a process with one thread; the rest may be called from all.
  */
@@ -36,5 +37,8 @@ bool userns_inside(void);
 bool userns_has_uid(uint32_t uid);
 bool userns_has_gid(uint32_t gid);
 
-/* What to do about an id that is not there; one sentence without a full stop. Static. */
-const char *userns_advice(void);
+/* The ids as text, each range behind a space; "" outside of user namespaces. For comparing: what has owners was made for these ids. New string. */
+char *userns_ids(void);
+
+/* What to do about an id that is not there; a sentence without a full stop. New string. */
+char *userns_advice(void);

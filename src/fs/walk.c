@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "fs/owner.h"
 
 /* Of a directory's names; 16 million of the longest. A directory beyond that is an attack on our memory. */
 #define NAMES_MAX ((size_t)4 << 30)
@@ -181,6 +182,7 @@ static int walker_step(Walker *walker, Error *err)
         path_push(walker, name);
         if (fstatat(top->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return errno == ENOENT ? 0 : fail(walker, "stat", err);
+        owner_read(top->fd, name, &st);
         entry = walker_entry(walker, top->fd, name, walker->n_frames, &st);
         r = walker->ops->entry(walker->user, &entry, err);
         if (r != 0 || !S_ISDIR(st.st_mode))
@@ -202,6 +204,7 @@ static int walker_run(Walker *walker, int dir_fd, const char *path, Error *err)
 
         if (fd < 0 || fstat(fd, &st) < 0)
                 return error_errno(err, errno, "cannot open the directory '%s' to walk it", path);
+        owner_read(fd, "", &st);
         walker->device = st.st_dev;
         entry = walker_entry(walker, fd, ".", 0, &st);
         r = walker->ops->entry(walker->user, &entry, err);

@@ -323,7 +323,7 @@ int cgroup_freeze(const Cgroups *cgroups, const char *path, bool frozen, Error *
 
         for_each_hierarchy(cgroups, path, freeze_in, &freeze);
         if (!freeze.found)
-                return error_set(err, ERROR_UNSUPPORTED, "this host has no freezer cgroup");
+                return error_set(err, ERROR_UNSUPPORTED, "there is no freezer cgroup that mica may use");
         if (freeze.failure < 0)
                 return error_errno(err, freeze.failure, "cannot %s the cgroup '%s'", frozen ? "freeze" : "thaw", path);
         return 0;

@@ -4,12 +4,15 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "fs/userns.h"
@@ -127,7 +130,7 @@ static int write_limits(JsonWriter *writer, const RunSpec *spec, CapSet own, Err
                                 name = &limit_names[k];
                 if (!name)
                         return error_set(err, ERROR_INVALID, "invalid ulimit type: '%s'", limit->name);
-                if (!(own >> CAP_SYS_RESOURCE & 1) && getrlimit((unsigned)name->resource, &ours) == 0 && hard > ours.rlim_max) {
+                if ((!(own >> CAP_SYS_RESOURCE & 1) || userns_inside()) && getrlimit((unsigned)name->resource, &ours) == 0 && hard > ours.rlim_max) {
                         log_debug("ulimit %s is %ju instead of %ju: this process may not raise it", limit->name, (uintmax_t)ours.rlim_max, (uintmax_t)hard);
                         hard = ours.rlim_max;
                         soft = MIN(soft, hard);
@@ -142,9 +145,35 @@ static int write_limits(JsonWriter *writer, const RunSpec *spec, CapSet own, Err
         return 0;
 }
 
+/* Without root's rights the kernel lets a process only become a likelier victim than it is. */
+static int64_t possible_oom_score_adj(int64_t wanted)
+{
+        _cleanup_buf_ Buf text = BUF_INIT(64);
+        int64_t current;
+
+        if (!userns_inside() || file_read(AT_FDCWD, "/proc/self/oom_score_adj", &text) < 0)
+                return wanted;
+        current = strtol(buf_str(&text), NULL, 10);
+        if (wanted < current)
+                log_debug("the score for the lack of memory is %jd instead of %jd: this process may not lower it", (intmax_t)current, (intmax_t)wanted);
+        return MAX(wanted, current);
+}
+
+static int check_user(const RunSpec *spec, Error *err)
+{
+        _cleanup_free_ char *advice = NULL;
+
+        if (userns_has_uid(spec->uid) && userns_has_gid(spec->gid))
+                return 0;
+        advice = userns_advice();
+        return error_set(err, ERROR_UNSUPPORTED, "cannot run as user %u of group %u, which are not among your ids: %s", spec->uid, spec->gid, advice);
+}
+
 /* Also the whole of the file that `exec --process` takes. */
 static int write_process(JsonWriter *writer, const RunSpec *spec, CapSet capabilities, CapSet own, bool with_init, Error *err)
 {
+        if (check_user(spec, err) < 0)
+                return -1;
         json_writer_begin_object(writer);
         json_writer_member_bool(writer, "terminal", spec->terminal);
         if (spec->terminal && spec->terminal_rows && spec->terminal_columns) {
@@ -165,7 +194,7 @@ static int write_process(JsonWriter *writer, const RunSpec *spec, CapSet capabil
         json_writer_begin_array(writer);
         json_writer_uint(writer, spec->gid);
         for (size_t i = 0; i < spec->n_groups; i++)
-                if (spec->groups[i] != spec->gid)
+                if (spec->groups[i] != spec->gid && userns_has_gid(spec->groups[i]))
                         json_writer_uint(writer, spec->groups[i]);
         json_writer_end_array(writer);
         json_writer_end_object(writer);
@@ -186,7 +215,7 @@ static int write_process(JsonWriter *writer, const RunSpec *spec, CapSet capabil
                 return -1;
         json_writer_member_bool(writer, "noNewPrivileges", spec->no_new_privileges);
         if (spec->oom_score_adj)
-                json_writer_member_int(writer, "oomScoreAdj", spec->oom_score_adj);
+                json_writer_member_int(writer, "oomScoreAdj", possible_oom_score_adj(spec->oom_score_adj));
         json_writer_end_object(writer);
         return 0;
 }
@@ -500,7 +529,7 @@ static int write_linux(JsonWriter *writer, const Runtime *runtime, const RunSpec
                 json_writer_member_string(writer, "cgroupsPath", path);
                 if (write_resources(writer, runtime, spec, err) < 0)
                         return -1;
-        } else if (has_resources(&spec->resources)) {
+        } else if (has_resources(&spec->resources) && !runtime->user_namespace) { /* there, who sets one is told: runtime_limits_hold() */
                 return error_set(err, ERROR_UNSUPPORTED, "limits on memory, processors and processes need a cgroup that mica may write; there is none here");
         }
         write_namespaces(writer, runtime, spec);

@@ -96,6 +96,11 @@ void runtime_close(Runtime *runtime)
         free(runtime);
 }
 
+bool runtime_limits_hold(const Runtime *runtime)
+{
+        return runtime->cgroups.mode != CGROUP_NONE;
+}
+
 const char *runtime_name(const Runtime *runtime)
 {
         return runtime->driver->name;

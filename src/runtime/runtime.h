@@ -116,6 +116,8 @@ DEFINE_CLEANUP(Runtime *, runtime_close)
  */
 void runtime_announce_start(void);
 const char *runtime_name(const Runtime *runtime); /* "crun" or "runc" */
+/* False where this process may make no cgroups: an ordinary user's limits on memory, processors and processes are then left out, root's are an error. */
+bool runtime_limits_hold(const Runtime *runtime);
 
 /* The text of config.json for a spec, appended to `buf`: what goes into the bundle. */
 int runtime_config(Runtime *runtime, const RunSpec *spec, const char *id, Buf *buf, Error *err);

@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "base/sys.h"
+#include "fs/owner.h"
 #include "fs/walk.h"
 #include "store/internal.h"
 #include "store/reach.h"
@@ -50,8 +51,12 @@ static int make_mount(Store *store, const char *name, const char *id, uint32_t m
         r = tree_remove(store->root_fd, temporary);
         if (r < 0)
                 return error_errno(err, r, "cannot remove '%s/%s'", store->root, temporary);
-        if (sys_mkdirat(store->root_fd, temporary, 0700) < 0 || sys_fchownat(store->root_fd, temporary, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 ||
-            sys_fchmodat(store->root_fd, temporary, mode & 07777) < 0 || sys_renameat(store->root_fd, temporary, store->root_fd, name) < 0)
+        if (sys_mkdirat(store->root_fd, temporary, 0700) < 0)
+                return error_errno(err, errno, "cannot make the cache directory '%s/%s'", store->root, name);
+        r = owner_set(store->root_fd, temporary, uid, gid);
+        if (r < 0)
+                return error_errno(err, r, "cannot give the cache directory '%s/%s' to %u:%u", store->root, name, uid, gid);
+        if (sys_fchmodat(store->root_fd, temporary, mode & 07777) < 0 || sys_renameat(store->root_fd, temporary, store->root_fd, name) < 0)
                 return error_errno(err, errno, "cannot make the cache directory '%s/%s'", store->root, name);
         snprintf(temporary, sizeof(temporary), "%s.id", name);
         r = file_write_atomic(store->root_fd, temporary, id, strlen(id), 0600, false);

@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "fs/owner.h"
 #include "fs/walk.h"
 #include "store/rootfs.h"
 #include "tar/tar.h"
@@ -41,6 +42,8 @@ static int write_zeros(TreeTar *tar, size_t size, Error *err)
 /* What a layer keeps of a file's attributes: capabilities, and those of users. The rest is this machine's (SELinux labels, overlayfs's own). */
 static bool keeps_xattr(const TreeTar *tar, const char *name)
 {
+        if (owner_is_note(name))
+                return false;
         if (tar->exact)
                 return !str_starts(name, "security.selinux") && !str_starts(name, "trusted.overlay.") && !str_starts(name, "user.overlay.");
         return streq(name, "security.capability") || (str_starts(name, "user.") && !str_starts(name, "user.overlay."));

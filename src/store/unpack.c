@@ -4,6 +4,7 @@
  * fs/ is not covered by the layer's digest and is not synced when it is made; whether it can be relied on is said by a file beside it:
  *   fs.boot    holds the id of the boot in which fs/ was made; good for that boot only
  *   fs.synced  fs/ was synced afterwards; good for ever
+ * In a user namespace both also hold the ids that were there, since files were given to them, and are good as long as the ids are the same.
  * An fs/ with neither is removed and made again.
  */
 #include <errno.h>
@@ -16,10 +17,14 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/sys.h"
+#include "fs/owner.h"
 #include "fs/path.h"
 #include "fs/userns.h"
 #include "store/internal.h"
 #include "tar/tar.h"
+
+/* A boot and the longest map of ids. */
+#define MARK_SIZE_MAX 16384
 
 typedef struct DirTime {
         char *path;
@@ -28,7 +33,7 @@ typedef struct DirTime {
 
 typedef struct Unpack {
         int root_fd;
-        bool user_namespace; /* user.overlay.*, and no owners or devices that cannot be */
+        bool user_namespace; /* user.overlay.*, and no devices */
         int file_fd;         /* of the file whose content comes, or -1; the rest of it: */
         int file_dir_fd;
         char *file_name;
@@ -53,7 +58,7 @@ static int set_xattrs(const Unpack *unpack, int dir_fd, const char *name, const 
 {
         for (size_t i = 0; i < entry->n_xattrs; i++) {
                 const TarXattr *xattr = &entry->xattrs[i];
-                int r = set_xattr_at(dir_fd, name, xattr->name, xattr->value, xattr->size);
+                int r = owner_is_note(xattr->name) ? 0 : set_xattr_at(dir_fd, name, xattr->name, xattr->value, xattr->size);
 
                 if (r == -EOPNOTSUPP || (r == -EPERM && (unpack->user_namespace || entry->type == TAR_SYMLINK)))
                         log_debug("cannot set '%s' on '%s': %s", xattr->name, entry->path, strerror(-r));
@@ -63,14 +68,11 @@ static int set_xattrs(const Unpack *unpack, int dir_fd, const char *name, const 
         return 0;
 }
 
-static int set_owner(const Unpack *unpack, int dir_fd, const char *name, const TarEntry *entry, Error *err)
+static int set_owner(int dir_fd, const char *name, const TarEntry *entry, Error *err)
 {
-        if (sys_fchownat(dir_fd, name, entry->uid, entry->gid, AT_SYMLINK_NOFOLLOW) == 0)
-                return 0;
-        /* Ids that the user namespace does not map stay those of the process. */
-        if (unpack->user_namespace && (errno == EINVAL || errno == EPERM))
-                return 0;
-        return error_errno(err, errno, "cannot set the owner of '%s'", entry->path);
+        int r = owner_set(dir_fd, name, entry->uid, entry->gid);
+
+        return r < 0 ? error_errno(err, r, "cannot set the owner of '%s'", entry->path) : 0;
 }
 
 static struct timespec entry_mtime(const TarEntry *entry)
@@ -179,7 +181,7 @@ static int unpack_kind(Unpack *unpack, int dir_fd, const char *name, const TarEn
 /* Owner, mode, attributes and time, in this order: a change of owner clears set-id bits and capabilities, and so does writing. */
 static int set_metadata(Unpack *unpack, int dir_fd, const char *name, const TarEntry *entry, Error *err)
 {
-        if (set_owner(unpack, dir_fd, name, entry, err) < 0)
+        if (set_owner(dir_fd, name, entry, err) < 0)
                 return -1;
         if (entry->type != TAR_SYMLINK && sys_fchmodat(dir_fd, name, entry->mode) < 0)
                 return error_errno(err, errno, "cannot set the mode of '%s'", entry->path);
@@ -322,38 +324,48 @@ static int unpack_to(Lease *lease, const Digest *diff_id, const char *temporary,
         return r;
 }
 
-static const char *boot_id(char *buffer, size_t size)
+/* What fs.boot holds: the boot, a newline, the ids. New string. */
+static char *mark_text(void)
 {
-        _cleanup_close_ int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-        ssize_t n = fd >= 0 ? fd_read_full(fd, buffer, size - 1) : 0;
+        _cleanup_buf_ Buf boot = BUF_INIT(64);
+        _cleanup_free_ char *ids = userns_ids();
 
-        buffer[n > 0 ? n : 0] = '\0';
-        return buffer;
+        if (file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &boot) < 0)
+                buf_reset(&boot);
+        return xasprintf("%s%s", buf_str(&boot), ids);
+}
+
+static const char *ids_in(const char *mark)
+{
+        const char *end = strchr(mark, '\n');
+
+        return end ? end + 1 : "";
 }
 
 static bool can_trust(Store *store, const Digest *diff_id)
 {
-        char name[STORE_NAME_SIZE], now[64];
-        _cleanup_buf_ Buf then = BUF_INIT(64);
+        char name[STORE_NAME_SIZE];
+        _cleanup_buf_ Buf then = BUF_INIT(MARK_SIZE_MAX), synced = BUF_INIT(MARK_SIZE_MAX);
+        _cleanup_free_ char *now = mark_text();
 
         if (faccessat(store->root_fd, layer_name(diff_id, "fs", name), F_OK, AT_SYMLINK_NOFOLLOW) < 0)
                 return false;
-        if (faccessat(store->root_fd, layer_name(diff_id, "fs.synced", name), F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-                return true;
-        return file_read(store->root_fd, layer_name(diff_id, "fs.boot", name), &then) == 0 && then.size > 0 && streq(then.data, boot_id(now, sizeof(now)));
+        if (file_read(store->root_fd, layer_name(diff_id, "fs.synced", name), &synced) == 0)
+                return streq(ids_in(buf_str(&synced)), ids_in(now));
+        return file_read(store->root_fd, layer_name(diff_id, "fs.boot", name), &then) == 0 && then.size > 0 && streq(then.data, now);
 }
 
 static int put_in_place(Lease *lease, const Digest *diff_id, const char *temporary, Error *err)
 {
         Store *store = lease->store;
-        char name[STORE_NAME_SIZE], now[64], hex[DIGEST_TEXT_SIZE];
+        char name[STORE_NAME_SIZE], hex[DIGEST_TEXT_SIZE];
+        _cleanup_free_ char *mark = mark_text();
         _cleanup_close_ int fd = -1;
 
         if (sys_renameat(lease->dir_fd, temporary, store->root_fd, layer_name(diff_id, "fs", name)) < 0)
                 return error_errno(err, errno, "cannot put '%s/%s' in place", store->root, name);
         fd = sys_openat(store->root_fd, layer_name(diff_id, "fs.boot", name), O_WRONLY | O_CREAT | O_TRUNC, 0644);
-        boot_id(now, sizeof(now));
-        if (fd < 0 || fd_write_all(fd, now, strlen(now)) < 0)
+        if (fd < 0 || fd_write_all(fd, mark, strlen(mark)) < 0)
                 return error_errno(err, errno, "cannot write '%s/%s'", store->root, name);
         pthread_mutex_lock(&lease->mutex);
         strlist_add(&lease->unpacked, digest_hex(diff_id, hex));
@@ -376,6 +388,9 @@ int layer_need_fs(Lease *lease, const Digest *diff_id, Error *err)
                 return -1;
         if (can_trust(store, diff_id))
                 return 0;
+        /* Made for other ids, it may be marked as good */
+        if (sys_unlinkat(store->root_fd, layer_name(diff_id, "fs.synced", name), 0) < 0 && errno != ENOENT)
+                return error_errno(err, errno, "cannot remove '%s/%s'", store->root, name);
         r = tree_remove(store->root_fd, layer_name(diff_id, "fs", name));
         if (r < 0)
                 return error_errno(err, r, "cannot remove '%s/%s'", store->root, name);

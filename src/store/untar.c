@@ -12,7 +12,9 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "fs/owner.h"
 #include "fs/path.h"
+#include "fs/userns.h"
 #include "fs/walk.h"
 #include "store/tree_tar.h"
 #include "tar/tar.h"
@@ -56,12 +58,15 @@ static int set_attributes(const Untar *untar, int dir_fd, const char *name, cons
         char proc[FD_PROC_PATH_SIZE];
         _cleanup_free_ char *full = xasprintf("%s/%s", fd_proc_path(dir_fd, proc), name);
 
-        if (untar->keep_owner && sys_fchownat(dir_fd, name, entry->uid, entry->gid, AT_SYMLINK_NOFOLLOW) < 0)
-                return error_errno(err, errno, "cannot give '%s' its owner", entry->path);
+        int r = untar->keep_owner ? owner_set(dir_fd, name, entry->uid, entry->gid) : 0;
+
+        if (r < 0)
+                return error_errno(err, r, "cannot give '%s' its owner", entry->path);
         if (entry->type != TAR_SYMLINK && sys_fchmodat(dir_fd, name, entry->mode) < 0)
                 return error_errno(err, errno, "cannot set the mode of '%s'", entry->path);
         for (size_t i = 0; i < entry->n_xattrs; i++)
-                if (sys_fault(SYS_CALL_setxattr) < 0 || lsetxattr(full, entry->xattrs[i].name, entry->xattrs[i].value, entry->xattrs[i].size, 0) < 0)
+                if (!owner_is_note(entry->xattrs[i].name) &&
+                    (sys_fault(SYS_CALL_setxattr) < 0 || lsetxattr(full, entry->xattrs[i].name, entry->xattrs[i].value, entry->xattrs[i].size, 0) < 0))
                         log_debug("cannot set '%s' on '%s': %s", entry->xattrs[i].name, entry->path, strerror(errno));
         return 0;
 }
@@ -127,9 +132,12 @@ static int make_other(Untar *untar, int dir_fd, const char *name, const char *ta
         case TAR_CHAR:
         case TAR_BLOCK:
         case TAR_FIFO:
-                if (sys_mknodat(dir_fd, name, types[entry->type] | 0600, makedev(entry->dev_major, entry->dev_minor)) < 0)
+                if (sys_mknodat(dir_fd, name, types[entry->type] | 0600, makedev(entry->dev_major, entry->dev_minor)) == 0)
+                        break;
+                if (errno != EPERM || entry->type == TAR_FIFO || !userns_inside())
                         return error_errno(err, errno, "cannot make '%s'", target);
-                break;
+                log_debug("the device '%s' is left out: making one needs root", target);
+                return 0;
         case TAR_DIR:
                 break;
         }

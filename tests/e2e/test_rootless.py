@@ -2,10 +2,12 @@
 
 A user that no machine has, another one for each test run, in a mount namespace with an /etc/passwd, /etc/subuid and /etc/subgid of its own: nothing of this machine is changed.
 """
+import json
 import os
 import shutil
 import signal
 import subprocess
+import tarfile
 import tempfile
 import time
 from pathlib import Path
@@ -243,4 +245,210 @@ def test_monitor_killed(user):
     time.sleep(0.2)
     assert "Exited (137)" in user("ps", "-a").out
     user("rm", "one")
+    settled(user)
+
+
+# --- owners ---
+
+OWNERS = """FROM busybox
+COPY --chown=1000:50 file /app/file
+COPY --chown=1000:50 file /app/appended
+WORKDIR /app
+COPY --chown=70000:70001 file /far/file
+RUN echo more >> /app/appended && touch /app/new && chmod 600 /far/file
+FROM busybox
+COPY --from=0 /app /app
+COPY --from=0 /far /far
+"""
+
+
+def owners(mica, image, tmp_path):
+    """{path: (uid, gid)} of the image as it is saved: what other machines get."""
+    found = {}
+    mica("save", "-o", tmp_path / "saved.tar", image)
+    with tarfile.open(tmp_path / "saved.tar") as archive:
+        manifest = json.load(archive.extractfile("manifest.json"))[0]
+        for name in manifest["Layers"]:
+            with tarfile.open(fileobj=archive.extractfile(name)) as layer:
+                found.update({m.name: (m.uid, m.gid) for m in layer if m.name.startswith(("app/", "far"))})
+    return found
+
+
+def test_owners_are_those_of_root(user, tmp_path):
+    """An image that a user builds has the same owners as root's, whatever ids the user has."""
+    os.chmod(tmp_path, 0o777)
+    context = user.context({"Dockerfile": OWNERS, "file": "x"})
+    expected = {"app/file": (1000, 50), "app/appended": (1000, 50), "app/new": (0, 0), "far/file": (70000, 70001)}
+    for target in ("0", "1"):
+        user("build", "-t", "owned", "--target", target, context)
+        found = owners(user, "owned", user.home)
+        assert {path: found[path] for path in expected} == expected, target
+    inside = user("run", "--rm", "owned", "stat", "-c", "%u:%g", "/app/file", "/far/file").lines
+    assert inside == (["1000:50", "0:0"] if user.ranges else ["0:0", "0:0"])
+    user("run", "-d", "--name", "owned", "owned", "sleep", "1000")
+    assert set(user("exec", "owned", "find", "/app", "/far", "-user", "0").lines) >= {"/app/new"}
+    user("exec", "owned", "sh", "-c", "echo more >> /app/file")
+    user("commit", "owned", "committed")
+    assert owners(user, "committed", user.home)["app/file"] == (1000, 50)
+    user("rm", "-f", "owned")
+    settled(user)
+
+
+def test_users(user):
+    """Another user than root: with a range there is one, without the message says how to get it."""
+    if user.ranges:
+        assert user("run", "--rm", "--user", "user", "busybox", "id").out == "uid=1000(user) gid=1000(user) groups=50(staff),1000(user)\n"
+        user.fails(125, "run", "--rm", "--user", "70000", "busybox", "id")
+        user("build", "-t", "own", user.context({"Dockerfile": "FROM busybox\nRUN chown 33:33 /tmp && touch /etc/x && chown 5:6 /etc/x\nUSER 1000\nRUN touch /tmp/mine\n"}))
+        assert user("run", "--rm", "own", "stat", "-c", "%u:%g", "/tmp", "/etc/x", "/tmp/mine").lines == ["33:33", "5:6", "1000:1000"]
+        user("run", "-d", "--name", "one", "--user", "1000", "busybox", "sleep", "1000")
+        assert user("exec", "one", "id", "-u").out == "1000\n"
+        assert "sleep 1000" in user("top", "one").out
+        user("kill", "one")
+        user("rm", "one")
+    else:
+        for command in (["run", "--rm", "--user", "user", "busybox", "id"], ["run", "--rm", "--user", "0:50", "busybox", "id"]):
+            assert "--add-subuids" in user.fails(125, *command).err
+        assert "--add-subuids" in user.fails(1, "build", user.context({"Dockerfile": "FROM busybox\nUSER 1000\nRUN true\n"})).err
+        assert user("run", "--rm", "--group-add", "50", "busybox", "id", "-u").out == "0\n"
+    settled(user)
+
+
+def test_range_given_later(single):
+    """A layer that was unpacked for one id is unpacked again when there are more."""
+    require_tool("newuidmap")
+    single("build", "-t", "owned", single.context({"Dockerfile": "FROM busybox\nCOPY --chown=1000:50 file /file\n", "file": "x"}))
+    assert single("run", "--rm", "owned", "stat", "-c", "%u:%g", "/file").out == "0:0\n"
+    settled(single)
+    single.give_ranges(f"{UID}:{FIRST}:65536\n")
+    assert single("run", "--rm", "owned", "stat", "-c", "%u:%g", "/file").out == "1000:50\n"
+    settled(single)
+    single.give_ranges("")
+    assert single("run", "--rm", "owned", "stat", "-c", "%u:%g", "/file").out == "0:0\n"
+    settled(single)
+
+
+def test_volumes_and_mounts(user):
+    """Volumes are filled with the image's owners; cache mounts, secrets and writable binds of a RUN work."""
+    context = user.context({"Dockerfile": """FROM busybox
+COPY --chown=1000:50 file /data/file
+VOLUME /data
+RUN --mount=type=cache,target=/c,uid=1000,gid=50,mode=0750 --mount=type=secret,id=s,uid=1000,required=true --mount=type=bind,target=/b,rw \
+    --mount=type=tmpfs,target=/t cat /run/secrets/s && echo changed > /b/file && touch /c/x /t/x
+""", "file": "x"})
+    (user.home / "secret").write_text("hidden\n")
+    user("build", "-t", "with", "--secret", f"id=s,src={user.home}/secret", context)
+    assert (context / "file").read_text() == "x"
+    user("run", "--rm", "-v", "vol:/data", "with", "sh", "-c", "echo y >> /data/file")
+    assert user("run", "--rm", "-v", "vol:/v", "busybox", "cat", "/v/file").out == "xy\n"
+    (user.home / "shared").mkdir()
+    os.chown(user.home / "shared", UID, UID)
+    user("run", "--rm", "-v", f"{user.home}/shared:/s", "busybox", "touch", "/s/made")
+    assert (user.home / "shared" / "made").stat().st_uid == UID, "root of the container is the user outside"
+    user.fails(1, "run", "--rm", "-v", "/etc:/s", "busybox", "touch", "/s/passwd-of-root")
+    user("volume", "rm", "vol")
+    settled(user)
+
+
+def test_devices(user, busybox_tar):
+    """A device in a layer cannot be made: it is left out on disk, kept in the image, and what is /dev in a container is there."""
+    archive = user.home / "nodes.tar"
+    with tarfile.open(archive, "w") as tar:
+        for name, kind in (("null", tarfile.CHRTYPE), ("pipe", tarfile.FIFOTYPE)):
+            info = tarfile.TarInfo(name)
+            info.type, info.devmajor, info.devminor, info.mode = kind, 1, 3, 0o666
+            tar.addfile(info)
+    context = user.context({"Dockerfile": "FROM busybox\nADD nodes.tar /n/\nRUN test -p /n/pipe && test ! -e /n/null && echo > /dev/null\n"})
+    shutil.copy(archive, context / "nodes.tar")
+    user("build", "-t", "nodes", context)
+    user("save", "-o", user.home / "saved.tar", "nodes")
+    with tarfile.open(user.home / "saved.tar") as saved:
+        names = [m.name for layer in json.load(saved.extractfile("manifest.json"))[0]["Layers"] for m in tarfile.open(fileobj=saved.extractfile(layer))]
+    assert "n/null" in names and "n/pipe" in names
+
+
+# --- what is missing ---
+
+def test_limits_are_said_to_be_left_out(single):
+    """Without a cgroup of one's own a limit on memory would be believed in and not hold."""
+    result = single("run", "--rm", "-m", "64m", "--pids-limit", "10", "--ulimit", "nofile=1000000000:1000000000", "--oom-score-adj", "-900", "busybox", "echo", "ran")
+    assert result.out == "ran\n"
+    assert "left out" in result.err
+    assert single("run", "--rm", "busybox", "true").err == ""
+    single("run", "-d", "--name", "one", "busybox", "sleep", "1000")
+    assert "freezer" in single.fails(1, "pause", "one").err
+    single("rm", "-f", "one")
+
+
+# The setting is one of each user namespace: of one that is made for this.
+FORBID = """
+exec 3<&0
+unshare --user --keep-caps sh -c 'until grep -q . /proc/self/gid_map; do sleep 0.01; done; echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"' sh "$@" <&3 &
+until echo '0 0 200000' 2>/dev/null > /proc/$!/uid_map; do sleep 0.01; done
+echo '0 0 200000' > /proc/$!/gid_map
+wait $!
+"""
+
+
+def test_no_user_namespaces(make_rootless, busybox_tar):
+    """Where a system forbids user namespaces, the message names the setting, and what needs none goes on."""
+    mica = make_rootless(False)
+    argv = mica.argv
+    mica.argv = lambda *args: ["sh", "-c", FORBID, "sh", *argv(*args)]
+    import_busybox(mica, busybox_tar)
+    assert len(mica("images", "-q").lines) == 1
+    for command in (["run", "--rm", "busybox", "true"], ["build", mica.context({"Dockerfile": "FROM busybox\n"})]):
+        result = mica.run(*command)
+        assert result.code in (1, 125) and "user.max_user_namespaces" in result.err, result
+    assert " 0 problems" in mica("fsck").out
+    mica("rmi", "busybox")
+
+
+def test_mapper_fails(single):
+    """A newuidmap that may not do its work is reported once, and the user's own id remains."""
+    require_tool("newuidmap")
+    single.give_ranges(f"micatest:{FIRST}:65536\n")
+    (single.top / "bin" / "newuidmap").write_text("#!/bin/sh\necho 'newuidmap: no rights' >&2\nexit 1\n")
+    os.chmod(single.top / "bin" / "newuidmap", 0o755)
+    result = single("run", "--rm", "busybox", "cat", "/proc/self/uid_map", env={"PATH": f"{single.top}/bin:{os.environ['PATH']}"})
+    assert result.out.split() == ["0", str(UID), "1"]
+    assert "no rights" in result.err
+
+
+def test_state_directory(single):
+    """Without a run-time directory of one's own the state lies in /tmp; one that somebody else has put there is refused."""
+    place = Path(f"/tmp/mica-{UID}")
+    shutil.rmtree(place, ignore_errors=True)
+    env = {"XDG_RUNTIME_DIR": "/run"}  # root's, as after su
+    try:
+        single("run", "-d", "--name", "one", "busybox", "sleep", "1000", env=env)
+        assert place.stat().st_uid == UID and place.stat().st_mode & 0o777 == 0o700
+        assert single("exec", "one", "id", "-u", env=env).out == "0\n"
+        single("rm", "-f", "one", env=env)
+        shutil.rmtree(place)
+        place.mkdir(mode=0o777)
+        assert str(place) in single.fails(125, "run", "--rm", "busybox", "true", env=env).err
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def test_side_by_side(user):
+    """Commands that start at the same moment end up in one namespace, so that each container can be entered."""
+    started = [user.popen("run", "-d", "--name", f"side{i}", "busybox", "sleep", "1000") for i in range(4)]
+    for process in started:
+        assert process.wait(60) == 0, process.stderr.read()
+    for i in range(4):
+        assert user("exec", f"side{i}", "hostname").code == 0
+    user("rm", "-f", *(f"side{i}" for i in range(4)))
+    settled(user)
+
+
+def test_runc(user):
+    """The other runtime."""
+    env = {"MICA_RUNTIME": require_tool("runc")}
+    assert user("run", "--rm", "busybox", "id", "-u", env=env).out == "0\n"
+    user("run", "-d", "--name", "one", "busybox", "sleep", "1000", env=env)
+    assert user("exec", "one", "id", "-u").out == "0\n"
+    user("rm", "-f", "one")
+    user("build", user.context({"Dockerfile": "FROM busybox\nRUN touch /x\n"}), env=env)
     settled(user)
