@@ -380,21 +380,26 @@ def test_limits_are_said_to_be_left_out(single):
     single("rm", "-f", "one")
 
 
-# The setting is one of each user namespace: of one that is made for this.
-FORBID = """
-exec 3<&0
-unshare --user --keep-caps sh -c 'until grep -q . /proc/self/gid_map; do sleep 0.01; done; echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"' sh "$@" <&3 &
-until echo '0 0 200000' 2>/dev/null > /proc/$!/uid_map; do sleep 0.01; done
-echo '0 0 200000' > /proc/$!/gid_map
-wait $!
-"""
+@pytest.fixture
+def forbidding_namespace():
+    """The start of a command line that runs the rest as root of a user namespace in which none can be made: the setting is one of each namespace."""
+    holder = subprocess.Popen(["unshare", "--user", "sleep", "1000"])
+    while os.stat(f"/proc/{holder.pid}/ns/user").st_ino == os.stat("/proc/self/ns/user").st_ino:
+        time.sleep(0.01)
+    for name in ("uid_map", "gid_map"):
+        Path(f"/proc/{holder.pid}/{name}").write_text("0 0 200000\n")
+    enter = ["nsenter", "--user", "--target", str(holder.pid)]
+    subprocess.run([*enter, "sh", "-c", "echo 0 > /proc/sys/user/max_user_namespaces"], check=True)
+    yield enter
+    holder.kill()
+    holder.wait()
 
 
-def test_no_user_namespaces(make_rootless, busybox_tar):
+def test_no_user_namespaces(make_rootless, busybox_tar, forbidding_namespace):
     """Where a system forbids user namespaces, the message names the setting, and what needs none goes on."""
     mica = make_rootless(False)
     argv = mica.argv
-    mica.argv = lambda *args: ["sh", "-c", FORBID, "sh", *argv(*args)]
+    mica.argv = lambda *args: [*forbidding_namespace, *argv(*args)]
     import_busybox(mica, busybox_tar)
     assert len(mica("images", "-q").lines) == 1
     for command in (["run", "--rm", "busybox", "true"], ["build", mica.context({"Dockerfile": "FROM busybox\n"})]):
