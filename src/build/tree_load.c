@@ -83,7 +83,8 @@ static int load_entries(SourceTree *tree, TreeNode *node, DIR *dir, const char *
                                 continue;
                         return error_errno(err, errno, "cannot read '%s/%s' of the %s", prefix, entry->d_name, tree->name);
                 }
-                owner_read(dirfd(dir), entry->d_name, &st);
+                if (!tree->options.anonymous)
+                        owner_read(dirfd(dir), entry->d_name, &st);
                 child = tree_node_new(tree, node, entry->d_name, &st);
                 stays = S_ISLNK(st.st_mode) ? read_link(dirfd(dir), child, err) : 0;
                 if (stays == 0)
