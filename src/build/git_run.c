@@ -202,17 +202,42 @@ static int drain(Running *r, int out_fd, int err_fd, Error *err)
         return 0;
 }
 
-/* "fatal: " and the like are git's way to begin a line; the last one says why. */
+/* What ssh says, and what to do about it. */
+static const struct {
+        const char *words, *advice;
+} ssh_advice[] = {
+        { "Host key verification failed", "the server's key has to be in known_hosts (ssh-keyscan shows it)" },
+        { "Permission denied", "give a key that the server knows with --ssh default=KEY, or an agent that has one with --ssh default" },
+};
+
+/* The line above the one that begins at `line`; NULL for the first. */
+static const char *line_above(const char *text, const char *line)
+{
+        const char *at = line - 1;
+
+        if (line == text)
+                return NULL;
+        while (at > text && at[-1] != '\n')
+                at--;
+        return at;
+}
+
+/* "fatal: " and the like are git's way to begin a line; the last one says why, unless it only says that ssh has said it. */
 static char *last_words(Running *r)
 {
-        _cleanup_free_ char *text = str_trim(r->said.data ? buf_str(&r->said) : "");
-        const char *line = strrchr(text, '\n');
-        const char *fatal = NULL;
+        _cleanup_free_ char *text = str_trim(r->said.data ? buf_str(&r->said) : ""), *shown = NULL;
+        const char *line = strrchr(text, '\n'), *fatal = NULL, *above = NULL;
 
         for (const char *at = text; (at = strstr(at, "fatal: ")); at++)
-                fatal = at + strlen("fatal: ");
-        line = fatal ? fatal : line ? line + 1 : text;
-        return str_printable(line, strcspn(line, "\n"));
+                fatal = at;
+        if (fatal && str_starts(fatal, "fatal: Could not read from remote repository"))
+                above = line_above(text, fatal);
+        line = above ? above : fatal ? fatal + strlen("fatal: ") : line ? line + 1 : text;
+        shown = str_printable(line, strcspn(line, "\r\n"));
+        for (size_t i = 0; i < ARRAY_LEN(ssh_advice); i++)
+                if (strstr(shown, ssh_advice[i].words))
+                        return xasprintf("%s (%s)", shown, ssh_advice[i].advice);
+        return TAKE_PTR(shown);
 }
 
 static int run_argv(const GitRun *run, char *const *argv, Buf *out, Error *err)
