@@ -135,20 +135,21 @@ def measure(bench, app, engines):
 
 
 class AppTable:
-    """One line for each application: three times of each engine, ratios, sizes."""
+    """One line for each application: the three times of each engine with their ratios, and the sizes."""
 
     def __init__(self, table, engines, sizes):
         self.table, self.engines, self.sizes = table, engines, sizes
 
     def markdown(self):
-        peers = self.engines[1:]
-        head = ["application", *(f"{engine.title} {kind}" for engine in self.engines for kind in KINDS),
-                *(f"{engine.title} to mica" for engine in peers), *(f"{engine.title} size" for engine in self.engines)]
+        head = ["application: cold, warm, one line changed", *(engine.title for engine in self.engines), *(f"{engine.title} size" for engine in self.engines)]
         lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
         for app, size in self.sizes.items():
             seconds = {(row["tool"], kind): row["seconds"] for kind in KINDS for row in self.table.of(f"{app} {kind}")}
-            cells = [app, *(duration(seconds[engine.name, kind]) for engine in self.engines for kind in KINDS)]
-            cells += [", ".join(ratio(seconds[engine.name, kind], seconds["mica", kind]) for kind in KINDS) for engine in peers]
+            cells = [app]
+            for engine in self.engines:
+                times = ", ".join(duration(seconds[engine.name, kind]) for kind in KINDS)
+                ratios = ", ".join(ratio(seconds[engine.name, kind], seconds["mica", kind]) for kind in KINDS)
+                cells.append(times if engine.name == "mica" else f"{times} ({ratios})")
             cells += [f"{size[engine.name] / 1e6:.1f} MB" for engine in self.engines]
             lines.append("| " + " | ".join(cells) + " |")
         return "\n".join(lines) + "\n"

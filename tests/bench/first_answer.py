@@ -1,5 +1,6 @@
 """The case study: from `run -d` of a Flask service to its first HTTP 200, beside the same gunicorn with the same files and no container."""
 import http.client
+import json
 import pathlib
 import shutil
 import socket
@@ -81,9 +82,9 @@ def flask(bench):
             times.append(bare(floor))
             return in_container(mica, tag)
 
-        work = tag.removeprefix("bench-")
+        work, size = tag.removeprefix("bench-"), json.loads(mica.output("inspect", "--type", "image", tag))[0]["Size"]
         bench.compare(work, measure, bench.args.runs * 2, floors={"bare gunicorn": times}, only=("mica", "docker", "podman"),
-                      title=f"{flask.__doc__}, {tag.removeprefix('bench-flask-')} base")
+                      title=f"{flask.__doc__}, {work.removeprefix('flask-')} base, an image of {size / 1e6:.1f} MB")
         own, least = (next(row["seconds"] for row in bench.table.of(work) if row["tool"] == tool) for tool in ("mica", "bare gunicorn"))
         print(f"  bare + {(own - least) * 1000:.1f} ms; the budget is bare + {OVER_BARE * 1000:.0f} ms: {'met' if own - least <= OVER_BARE else 'NOT met'}")
         subprocess.run(["rm", "-rf", floor.root], check=True)

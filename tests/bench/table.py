@@ -37,6 +37,15 @@ def command_line():
     return " ".join(["tests/bench/bench", *words])
 
 
+def write_markdown(path, name, text):
+    """Into `path`: between `<!-- NAME:begin -->` and `<!-- NAME:end -->` when it has them, as a file of its own otherwise."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    old = path.read_text() if path.exists() else ""
+    if begin in old and end in old:
+        text = old[:old.index(begin) + len(begin)] + "\n" + text + old[old.index(end):]
+    path.write_text(text)
+
+
 class Table:
     """Rows of work by tool; `work` is a key, its title is what the markdown shows."""
 
