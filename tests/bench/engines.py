@@ -20,7 +20,10 @@ class Engine:
 
     def _call(self, *args, check=True, stderr=subprocess.STDOUT):
         command = [*self.command, *(str(arg) for arg in args)]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True, errors="replace", env=ENVIRONMENT)
+        try:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True, errors="replace", env=ENVIRONMENT)
+        except OSError as error:
+            raise RuntimeError(f"{shlex.join(command)}: {error.strerror}") from error
         if check and done.returncode:
             raise RuntimeError(f"{shlex.join(command)}: exit status {done.returncode}: {(done.stdout + (done.stderr or ''))[-2000:]}")
         return done.stdout

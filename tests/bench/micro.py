@@ -12,8 +12,7 @@ from inputs import big_context, random_file, tiny_context
 def noop_tiny(bench):
     """no-op cached build, tiny context"""
     context = tiny_context(bench.scratch / "tiny")
-    for engine in bench.engines:
-        engine.build(context, "bench-tiny")
+    bench.everybody(lambda engine: engine.build(context, "bench-tiny"))
     bench.compare("noop-tiny", lambda engine, i: engine.build(context, "bench-tiny"), bench.args.runs * 2)
 
 
@@ -32,8 +31,7 @@ def cold(bench):
 def noop_big(bench):
     """no-op cached build, 300 MB and 10,000 files"""
     context = big(bench)
-    for engine in bench.engines:
-        engine.build(context, "bench-big")
+    bench.everybody(lambda engine: engine.build(context, "bench-big"))
     bench.compare("noop-big", lambda engine, i: engine.build(context, "bench-big"), bench.args.runs)
 
 
