@@ -341,28 +341,15 @@ static int run_mmdebstrap(const Suite *suite, const StrList *argv, const StrList
         _cleanup_close_ int out_read = -1, err_read = -1;
         Output output = { .options = options, .line = BUF_INIT(KEPT_ERRORS), .errors = BUF_INIT(KEPT_ERRORS) };
         ChildSpec spec = CHILD_SPEC_INIT;
-        int out_pair[2], err_pair[2], status, r;
+        int status, r;
         pid_t pid;
 
-        if (pipe2(out_pair, O_CLOEXEC) < 0)
-                return error_errno(err, errno, "cannot make a pipe");
-        out_read = out_pair[0];
-        if (pipe2(err_pair, O_CLOEXEC) < 0) {
-                close(out_pair[1]);
-                return error_errno(err, errno, "cannot make a pipe");
-        }
-        err_read = err_pair[0];
         spec.argv = strlist_argv(argv);
         spec.env = strlist_argv(env);
-        spec.stdout_fd = out_pair[1];
-        spec.stderr_fd = err_pair[1];
         spec.new_session = true; /* Ctrl-C reaches us only; we stop its whole session */
         spec.die_with_parent = true;
         spec.own_mounts = true; /* it needs time to unmount; when we are killed it does not have it */
-        r = child_start(&spec, &pid, err);
-        close(out_pair[1]);
-        close(err_pair[1]);
-        if (r < 0) {
+        if (child_start_piped(&spec, &pid, &out_read, &err_read, err) < 0) {
                 if (err->code == ERROR_NOT_FOUND)
                         return error_set(err, ERROR_UNSUPPORTED, "mmdebstrap is not installed: run 'apt-get install mmdebstrap'");
                 return -1;

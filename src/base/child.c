@@ -102,6 +102,29 @@ int child_start(const ChildSpec *spec, pid_t *ret_pid, Error *err)
         return 0;
 }
 
+int child_start_piped(const ChildSpec *spec, pid_t *ret_pid, int *ret_out, int *ret_err, Error *err)
+{
+        _cleanup_close_ int out_read = -1, out_write = -1, err_read = -1, err_write = -1;
+        ChildSpec piped = *spec;
+        int pair[2];
+
+        if (pipe2(pair, O_CLOEXEC) < 0)
+                return error_errno(err, errno, "cannot make a pipe");
+        out_read = pair[0];
+        out_write = pair[1];
+        if (pipe2(pair, O_CLOEXEC) < 0)
+                return error_errno(err, errno, "cannot make a pipe");
+        err_read = pair[0];
+        err_write = pair[1];
+        piped.stdout_fd = out_write;
+        piped.stderr_fd = err_write;
+        if (child_start(&piped, ret_pid, err) < 0)
+                return -1;
+        *ret_out = TAKE_FD(out_read);
+        *ret_err = TAKE_FD(err_read);
+        return 0;
+}
+
 int child_wait(pid_t pid, int *ret_status, Error *err)
 {
         int status;
@@ -155,24 +178,11 @@ int child_run(char *const *argv, Buf *output, Error *err)
         _cleanup_buf_ Buf errors = BUF_INIT(STDERR_KEPT);
         _cleanup_close_ int out_read = -1, err_read = -1;
         ChildSpec spec = CHILD_SPEC_INIT;
-        int out_pair[2], err_pair[2], status, r;
+        int status, r;
         pid_t pid;
 
-        if (pipe2(out_pair, O_CLOEXEC) < 0)
-                return error_errno(err, errno, "cannot make a pipe");
-        out_read = out_pair[0];
-        if (pipe2(err_pair, O_CLOEXEC) < 0) {
-                close(out_pair[1]);
-                return error_errno(err, errno, "cannot make a pipe");
-        }
-        err_read = err_pair[0];
         spec.argv = argv;
-        spec.stdout_fd = out_pair[1];
-        spec.stderr_fd = err_pair[1];
-        r = child_start(&spec, &pid, err);
-        close(out_pair[1]);
-        close(err_pair[1]);
-        if (r < 0)
+        if (child_start_piped(&spec, &pid, &out_read, &err_read, err) < 0)
                 return -1;
         r = drain(out_read, err_read, output, &errors);
         if (r < 0)

@@ -30,6 +30,12 @@ typedef struct ChildSpec {
 /* Starts it. Errors: NOT_FOUND (no such program), DENIED, IO; also when exec itself fails. *ret_pid must be reaped by the caller. */
 int child_start(const ChildSpec *spec, pid_t *ret_pid, Error *err);
 
+/*
+ * The same with its standard output and error on pipes, whose ends for reading are *ret_out and *ret_err: the caller closes them. What `spec` says of those two
+ * is not heeded.
+ */
+int child_start_piped(const ChildSpec *spec, pid_t *ret_pid, int *ret_out, int *ret_err, Error *err);
+
 /* Waits. *ret_status: exit status 0..255, or 128+n for signal n. */
 int child_wait(pid_t pid, int *ret_status, Error *err);
 

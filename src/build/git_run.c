@@ -245,27 +245,14 @@ static int run_argv(const GitRun *run, char *const *argv, Buf *out, Error *err)
         _cleanup_close_ int out_read = -1, err_read = -1;
         Running running = { .run = run, .out = out, .said = BUF_INIT(STDERR_KEPT) };
         ChildSpec spec = CHILD_SPEC_INIT;
-        int out_pair[2], err_pair[2], status, r;
+        int status, r;
 
-        if (pipe2(out_pair, O_CLOEXEC) < 0)
-                return error_errno(err, errno, "cannot make a pipe");
-        out_read = out_pair[0];
-        if (pipe2(err_pair, O_CLOEXEC) < 0) {
-                close(out_pair[1]);
-                return error_errno(err, errno, "cannot make a pipe");
-        }
-        err_read = err_pair[0];
         spec.argv = argv;
         spec.env = strlist_argv(&run->env);
-        spec.stdout_fd = out_pair[1];
-        spec.stderr_fd = err_pair[1];
         spec.new_session = true; /* no terminal to ask on, and a process group to kill */
         spec.die_with_parent = true;
         spec.umask = 022;
-        r = child_start(&spec, &running.pid, err);
-        close(out_pair[1]);
-        close(err_pair[1]);
-        if (r < 0)
+        if (child_start_piped(&spec, &running.pid, &out_read, &err_read, err) < 0)
                 return err->code == ERROR_NOT_FOUND ? error_set(err, ERROR_NOT_FOUND, "there is no git program: install git to build from repositories") : -1;
         r = drain(&running, out_read, err_read, err);
         if (r < 0) {
