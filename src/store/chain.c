@@ -41,7 +41,7 @@ static int tar_size(Store *store, const Digest *diff_id, uint64_t *ret, Error *e
         return 0;
 }
 
-static int merge_into(Lease *lease, const Digest *diff_ids, size_t n, const char *temporary, Error *err)
+int chain_write(Lease *lease, const Digest *diff_ids, size_t n, const char *temporary, Error *err)
 {
         _cleanup_(erofs_tree_freep) ErofsTree *tree = erofs_tree_new();
         Mapping *mappings = NEW_ARRAY(Mapping, n);
@@ -78,7 +78,7 @@ int chain_make(Lease *lease, const Digest *diff_ids, size_t n, Error *err)
 
         if (r != 0)
                 return r < 0 ? -1 : 0;
-        if (merge_into(lease, diff_ids, n, lease_new_name(lease, "chain", temporary), err) < 0)
+        if (chain_write(lease, diff_ids, n, lease_new_name(lease, "chain", temporary), err) < 0)
                 return -1;
         if (store_gc_enter(store, err) < 0)
                 return -1;

@@ -32,6 +32,7 @@ typedef struct Fsck {
         uint64_t done, total;
         StrList layers, sha256, sha512; /* what the directories hold */
         HeldNames held;
+        Map *chains; /* that were looked at, as paths */
         char *buffer;
 } Fsck;
 
@@ -180,6 +181,22 @@ static int check_index(Fsck *fsck, const LayerInfo *info, ErofsTree *tree, Error
         return 0;
 }
 
+/* The driver dir's tree. What is in use now is not taken away from under a container or build. */
+static int check_fs(Fsck *fsck, const Digest *diff_id, Error *err)
+{
+        _cleanup_buf_ Buf text = BUF_INIT(64 * KIB);
+        char name[STORE_NAME_SIZE], digest[DIGEST_TEXT_SIZE];
+        bool used = map_has(fsck->held.live, layer_name(diff_id, NULL, name));
+        int r = layer_verify_fs(fsck->lease, diff_id, fsck->repair && !used, &text, err);
+
+        if (r <= 0)
+                return r;
+        if (fsck->repair && used)
+                buf_puts(&text, "; it is in use: stop the containers and builds that have it, and repair then");
+        report(fsck, "layer", digest_format(diff_id, digest), fsck->repair && !used, buf_str(&text));
+        return 0;
+}
+
 static int check_layer(Fsck *fsck, const Digest *diff_id, Error *err)
 {
         _cleanup_(erofs_tree_freep) ErofsTree *tree = NULL;
@@ -199,7 +216,7 @@ static int check_layer(Fsck *fsck, const Digest *diff_id, Error *err)
         if (r < 0)
                 return -1;
         if (r == 0)
-                return check_index(fsck, &info, tree, err);
+                return check_index(fsck, &info, tree, err) < 0 ? -1 : check_fs(fsck, diff_id, err);
         if (fsck->repair && drop_layer(fsck, diff_id, err) < 0)
                 return -1;
         report(fsck, "layer", digest_format(diff_id, name), fsck->repair, buf_str(&text));
@@ -398,7 +415,7 @@ static int check_files(Fsck *fsck, const StrList *names, const char *directory, 
         return 0;
 }
 
-/* Merged indexes that belong to a chain in use: sound, and of the right tars. */
+/* Merged indexes that belong to a chain in use: sound, of the right tars, and what would be written again. */
 static int check_chain(void *user, const Digest *diff_ids, size_t n, Error *err)
 {
         Fsck *fsck = user;
@@ -423,8 +440,17 @@ static int check_chain(void *user, const Digest *diff_ids, size_t n, Error *err)
                 if (mapping_open(fsck->store->root_fd, path, &mapping, &broken) == 0)
                         (void)erofs_index_check(mapping.data, mapping.size, sizes, i + 1, &broken);
                 mapping_done(&mapping);
-                if (!error_is_set(&broken))
+                if (!error_is_set(&broken)) {
+                        _cleanup_buf_ Buf text = BUF_INIT(64 * KIB);
+                        int r = map_has(fsck->chains, path) ? 0 : chain_verify(fsck->lease, diff_ids, i + 1, fsck->repair, &text, err);
+
+                        map_set(fsck->chains, path, (void *)1);
+                        if (r < 0)
+                                return -1;
+                        if (r > 0)
+                                report(fsck, "chain", path, fsck->repair, buf_str(&text));
                         continue;
+                }
                 if (fsck->repair && trash(fsck->lease, path, NULL, err) < 0)
                         return -1;
                 report(fsck, "chain", path, fsck->repair, error_message(&broken));
@@ -486,12 +512,14 @@ int store_fsck(Store *store, bool repair, void (*problem)(void *user, const Fsck
         if (lease_new(store, "fsck", &fsck.lease, err) < 0)
                 return -1;
         fsck.buffer = xmalloc(READ_SIZE);
+        fsck.chains = map_new(NULL);
         r = store_gc_enter(store, err);
         if (r == 0) {
                 r = fsck_run(&fsck, err);
                 store_gc_leave(store);
         }
         free(fsck.buffer);
+        map_free(fsck.chains);
         held_names_done(&fsck.held);
         strlist_done(&fsck.layers);
         strlist_done(&fsck.sha256);

@@ -159,6 +159,10 @@ int store_publish(Lease *lease, const char *from, const char *kind, const Digest
 /* Makes layers/<hex>/index, respectively fs/, from the tar when it is not there. */
 int layer_need_index(Lease *lease, const Digest *diff_id, Error *err);
 int layer_need_fs(Lease *lease, const Digest *diff_id, Error *err);
+/* Its parts: whether fs/ is there and whole; the tar unpacked into the lease's directory under a name; such a directory put into the place of fs/. */
+bool layer_trusts_fs(Store *store, const Digest *diff_id);
+int layer_unpack(Lease *lease, const Digest *diff_id, const char *temporary, Error *err);
+int layer_put_fs(Lease *lease, const Digest *diff_id, const char *temporary, Error *err);
 /* Reads the tar of a layer into a tree. *ret_size: bytes of the tar. */
 struct ErofsTree;
 int layer_read_tree(Store *store, const Digest *diff_id, struct ErofsTree **ret, uint64_t *ret_size, Error *err);
@@ -170,6 +174,16 @@ int index_write(struct ErofsTree *tree, const uint64_t *tar_sizes, size_t n_devi
 int chain_have(Lease *lease, const Digest *diff_ids, size_t n, Error *err);
 /* Makes it when it is not there. The layers are held. */
 int chain_make(Lease *lease, const Digest *diff_ids, size_t n, Error *err);
+
+/* Writes it into the lease's directory, synced. */
+int chain_write(Lease *lease, const Digest *diff_ids, size_t n, const char *temporary, Error *err);
+
+/*
+ * Comparing what was made from tars with what they make now (verify.c). 0: the same, or not there. 1: different, why in `text`; with `repair` it was made
+ * again. -1. The chain's index is there, and the layers are held.
+ */
+int layer_verify_fs(Lease *lease, const Digest *diff_id, bool repair, Buf *text, Error *err);
+int chain_verify(Lease *lease, const Digest *diff_ids, size_t n, bool repair, Buf *text, Error *err);
 
 /* A whole file mapped for reading. */
 typedef struct Mapping {

@@ -30,8 +30,10 @@ typedef struct FsckResult {
 } FsckResult;
 
 /*
- * Re-hashes every layer and blob, checks every index against its tar, every row against its file and every file against its row.
- * With `repair`: removes what is broken (an image that lost a layer goes with its names) and makes again what can be made from a tar.
+ * Re-hashes every layer and blob, checks every index, merged index and unpacked directory against what its tars make now (which takes the space of the largest
+ * unpacked layer for a while), every row against its file and every file against its row.
+ * With `repair`: removes what is broken (an image that lost a layer goes with its names) and makes again what can be made from a tar; unpacked directories in
+ * use stay as they are.
  * `progress` may be NULL.
  */
 int store_fsck(Store *store, bool repair, void (*problem)(void *user, const FsckProblem *problem), void (*progress)(void *user, uint64_t done, uint64_t total),

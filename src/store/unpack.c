@@ -300,7 +300,7 @@ static int unpack_tar(Unpack *unpack, int tar_fd, Error *err)
         return set_dir_times(unpack, err);
 }
 
-static int unpack_to(Lease *lease, const Digest *diff_id, const char *temporary, Error *err)
+int layer_unpack(Lease *lease, const Digest *diff_id, const char *temporary, Error *err)
 {
         _cleanup_close_ int tar_fd = layer_open_tar(lease->store, diff_id, NULL, err);
         Unpack unpack = { .file_fd = -1, .user_namespace = userns_inside() };
@@ -342,7 +342,7 @@ static const char *ids_in(const char *mark)
         return end ? end + 1 : "";
 }
 
-static bool can_trust(Store *store, const Digest *diff_id)
+bool layer_trusts_fs(Store *store, const Digest *diff_id)
 {
         char name[STORE_NAME_SIZE];
         _cleanup_buf_ Buf then = BUF_INIT(MARK_SIZE_MAX), synced = BUF_INIT(MARK_SIZE_MAX);
@@ -355,7 +355,7 @@ static bool can_trust(Store *store, const Digest *diff_id)
         return file_read(store->root_fd, layer_name(diff_id, "fs.boot", name), &then) == 0 && then.size > 0 && streq(then.data, now);
 }
 
-static int put_in_place(Lease *lease, const Digest *diff_id, const char *temporary, Error *err)
+int layer_put_fs(Lease *lease, const Digest *diff_id, const char *temporary, Error *err)
 {
         Store *store = lease->store;
         char name[STORE_NAME_SIZE], hex[DIGEST_TEXT_SIZE];
@@ -381,12 +381,12 @@ int layer_need_fs(Lease *lease, const Digest *diff_id, Error *err)
         _cleanup_close_ int lock = -1;
         int r;
 
-        if (can_trust(store, diff_id))
+        if (layer_trusts_fs(store, diff_id))
                 return 0;
         lock = store_lock_file(store, "unpack.lock", LOCK_EX, err);
         if (lock < 0)
                 return -1;
-        if (can_trust(store, diff_id))
+        if (layer_trusts_fs(store, diff_id))
                 return 0;
         /* Made for other ids, it may be marked as good */
         if (sys_unlinkat(store->root_fd, layer_name(diff_id, "fs.synced", name), 0) < 0 && errno != ENOENT)
@@ -394,7 +394,7 @@ int layer_need_fs(Lease *lease, const Digest *diff_id, Error *err)
         r = tree_remove(store->root_fd, layer_name(diff_id, "fs", name));
         if (r < 0)
                 return error_errno(err, r, "cannot remove '%s/%s'", store->root, name);
-        if (unpack_to(lease, diff_id, lease_new_name(lease, "fs", temporary), err) < 0 || put_in_place(lease, diff_id, temporary, err) < 0)
+        if (layer_unpack(lease, diff_id, lease_new_name(lease, "fs", temporary), err) < 0 || layer_put_fs(lease, diff_id, temporary, err) < 0)
                 return error_wrap(err, "cannot unpack the layer '%s'", digest_format(diff_id, text));
         return 0;
 }

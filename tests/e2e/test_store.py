@@ -336,6 +336,74 @@ def test_fsck_removes_files_that_nothing_names_and_makes_indexes_again(two_image
     assert mica("images", "--format", "{{.Repository}}").lines.sort() == ["busybox", "top"].sort()
 
 
+def unpacked(mica, context):
+    """Images of the driver dir whose layers lie unpacked in fs/."""
+    mica.env["MICA_STORE_DRIVER"] = "dir"
+    files = {"Dockerfile": "FROM busybox\nCOPY d /d\nRUN ln -s file /d/link && ln /d/file /d/second && mkfifo /d/pipe && chmod 640 /d/file && rm /etc/group\n",
+             "d/file": "content", "d/other": "x"}
+    mica("build", "-q", "-t", "top", context(files))
+    assert sh(mica, "top", "cat /d/link") == "content"
+    mica("fsck")
+    return [path / "fs" for path in layers_of(mica, "top")]
+
+
+def set_xattr(path):
+    os.setxattr(path, "user.new", b"x")
+
+
+FS_DAMAGES = {
+    "content": lambda fs: (fs / "d/file").write_bytes(b"c0ntent"), "size": lambda fs: (fs / "d/file").write_bytes(b"content more"),
+    "mode": lambda fs: (fs / "d/file").chmod(0o4755), "owner": lambda fs: os.chown(fs / "d/file", 1, 0), "time": lambda fs: os.utime(fs / "d/pipe", (1, 1)),
+    "target": lambda fs: ((fs / "d/link").unlink(), (fs / "d/link").symlink_to("fila")), "type": lambda fs: ((fs / "d/pipe").unlink(), (fs / "d/pipe").touch()),
+    "missing": lambda fs: (fs / "d/second").unlink(), "added": lambda fs: (fs / "d/new").touch(), "xattr": lambda fs: set_xattr(fs / "d/file"),
+    "whiteout": lambda fs: (fs / "etc/group").unlink(),
+}
+
+
+def test_fsck_compares_directories_of_layers_with_their_tars(mica, busybox, context, root_only):
+    """A file that changed below fs/ would be in every container and in every later layer, and nothing else would notice."""
+    fs = unpacked(mica, context)[2]
+    before = [(str(p), p.lstat().st_mode) for p in sorted(fs.rglob("*"))]
+    for name, damage in FS_DAMAGES.items():
+        damage(fs)
+        result = mica.fails(1, "fsck")
+        assert "in its directory" in result.out and " 1 problems" in result.out, (name, result)
+        assert "(repaired)" in mica("fsck", "--repair").out, name
+        assert [(str(p), p.lstat().st_mode) for p in sorted(fs.rglob("*"))] == before, name
+    assert " 0 problems" in mica("fsck").out
+    assert sh(mica, "top", "cat /d/link; test -e /etc/group || echo gone") == "contentgone\n"
+
+
+def test_fsck_leaves_directories_in_use_where_they_are(mica, busybox, context, root_only):
+    fs = unpacked(mica, context)[2]
+    mica("run", "-d", "--name", "user", "--network", "none", "top", "sleep", "300")
+    (fs / "d/other").chmod(0o600) if (fs / "d/other").exists() else (fs / "d/file").chmod(0o600)
+    assert "stop the containers" in mica.fails(1, "fsck", "--repair").out
+    assert mica("exec", "user", "cat", "/d/file").out == "content"
+    mica("rm", "-f", "user")
+    mica("fsck", "--repair")
+    assert " 0 problems" in mica("fsck").out
+
+
+def test_fsck_compares_merged_indexes_with_their_layers(two_images, context, root_only):
+    """An index that is well formed and of other layers shows other files: only writing it again tells."""
+    mica = two_images
+    if mica.env.get("MICA_STORE_DRIVER") == "dir":
+        pytest.skip("the driver dir has no merged indexes")
+    mica("build", "-q", "-t", "other", context({"Dockerfile": "FROM busybox\nCOPY file /file\n", "file": "CONTENT"}))
+    for image in ("top", "other"):
+        sh(mica, image, "true")
+    one, two = list((mica.root / "chains").iterdir())
+    was = one.read_bytes()
+    one.write_bytes(two.read_bytes())
+    if was != two.read_bytes():
+        assert "not the index of its layers" in mica.fails(1, "fsck").out
+        assert "(repaired)" in mica("fsck", "--repair").out
+    assert one.read_bytes() == was
+    assert " 0 problems" in mica("fsck").out
+    assert sh(mica, "top", "cat /file") == "content" and sh(mica, "other", "cat /file") == "CONTENT"
+
+
 # --- versions ---
 
 
