@@ -18,6 +18,7 @@
 #include "base/child.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "fs/userns.h"
 #include "oci/reference.h"
 #include "store/image_write.h"
 
@@ -42,6 +43,7 @@ typedef struct Variant {
         const char *setup_hook, *extract_hook, *customize_hook; /* scripts; NULL for none */
         bool whole_system; /* apt and dpkg stay: mmdebstrap cleans up itself; the archive's lines are kept in sources.list */
         bool slim;
+        bool only_root;  /* nobody else has a file in it */
         const char *cmd; /* of the image, or NULL */
         const char *user, *working_dir;
 } Variant;
@@ -67,7 +69,7 @@ static const Variant variants[] = {
           .extract_hook = hook_distroless_finish,
           .user = "65532",
           .working_dir = "/home/nonroot" },
-        { .name = "busybox", .mmdebstrap = "extract", .packages = "busybox-static", .extract_hook = hook_busybox, .cmd = "sh" },
+        { .name = "busybox", .mmdebstrap = "extract", .packages = "busybox-static", .extract_hook = hook_busybox, .only_root = true, .cmd = "sh" },
 };
 
 /* What dpkg leaves out of slim images; hooks/slim.sh keeps the same for packages installed later. */
@@ -191,8 +193,13 @@ static int make_argv(const Plan *plan, const BootstrapOptions *options, Lease *l
         if (variant->slim)
                 for (size_t i = 0; i < ARRAY_LEN(slim_dpkg_options); i++)
                         strlist_addf(argv, "--dpkgopt=%s", slim_dpkg_options[i]);
-        if (!variant->whole_system) /* the hook removes apt's files, which the clean-up of apt would miss */
-                strlist_add(argv, "--skip=cleanup/apt,cleanup/mmdebstrap,cleanup/reproducible");
+        /*
+         * The hooks clean up, and remove what the clean-up of mmdebstrap would need: without its own configuration, which lies in the root's /tmp, its apt-get
+         * empties the lists and the cache of this machine.
+         */
+        strlist_add(argv, "--skip=cleanup/apt");
+        if (!variant->whole_system)
+                strlist_add(argv, "--skip=cleanup/mmdebstrap,cleanup/reproducible");
         strlist_add(argv, "--skip=output/dev");
         if (add_hook(argv, lease, "--setup-hook", hook_merged_usr, err) < 0 || add_hook(argv, lease, "--setup-hook", variant->setup_hook, err) < 0 ||
             add_hook(argv, lease, "--extract-hook", variant->extract_hook, err) < 0 ||
@@ -417,6 +424,26 @@ static int names_parse(const BootstrapOptions *options, StrList *ret, Error *err
         return 0;
 }
 
+/* Debian's base has files of these groups: shadow, mail, staff; and the first user that a package may make. */
+static int check_ids(const Plan *plan, const BootstrapOptions *options, Error *err)
+{
+        static const uint32_t groups[] = { 42, 8, 50, 999 };
+        _cleanup_free_ char *advice = NULL;
+
+        if (geteuid() != 0)
+                return error_set(err, ERROR_DENIED, "cannot make '%s': installing packages into a new root needs root, or a user namespace", options->source);
+        if (plan->variant->only_root && options->include.n_items == 0)
+                return 0;
+        for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
+                if (userns_has_gid(groups[i]))
+                        continue;
+                advice = userns_advice();
+                return error_set(err, ERROR_UNSUPPORTED, "cannot make '%s': its packages have files of groups that are not among your ids: %s", options->source,
+                                 advice);
+        }
+        return 0;
+}
+
 void bootstrap_result_done(BootstrapResult *result)
 {
         strlist_done(&result->names);
@@ -433,8 +460,8 @@ int bootstrap_run(Store *store, const BootstrapOptions *options, BootstrapResult
 
         if (plan_make(options->source, options->variant, &plan, err) < 0 || check_packages(&options->include, err) < 0 || names_parse(options, &names, err) < 0)
                 return -1;
-        if (geteuid() != 0)
-                return error_set(err, ERROR_DENIED, "cannot make '%s': installing packages into a new root needs root; run it with sudo", options->source);
+        if (check_ids(&plan, options, err) < 0)
+                return -1;
         if (lease_new(store, "bootstrap", &lease, err) < 0 || make_argv(&plan, options, lease, &argv, err) < 0 ||
             make_env(&plan, options, lease, when, &env, err) < 0 || layer_writer_open(lease, &writer, err) < 0)
                 return -1;

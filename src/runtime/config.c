@@ -246,11 +246,25 @@ static bool spec_mounts_on(const RunSpec *spec, const char *target)
         return false;
 }
 
+/*
+ * What is the host's own is bound instead of mounted. A user namespace may mount /proc and /sys only of a process or network namespace of its own: the host's
+ * can but be bound there.
+ */
+static bool is_bound(const Runtime *runtime, const RunSpec *spec, const struct DefaultMount *mount)
+{
+        if (streq(mount->type, "proc"))
+                return runtime->user_namespace && spec->host_pid;
+        if (streq(mount->type, "sysfs"))
+                return runtime->user_namespace && spec->network == RUN_NETWORK_HOST;
+        return spec->host_ipc && (streq(mount->type, "mqueue") || streq(mount->target, "/dev/shm"));
+}
+
 static void write_default_mounts(JsonWriter *writer, const Runtime *runtime, const RunSpec *spec)
 {
         for (size_t i = 0; i < ARRAY_LEN(default_mounts); i++) {
                 const struct DefaultMount *mount = &default_mounts[i];
-                const char *options[ARRAY_LEN(mount->options)];
+                bool bound = is_bound(runtime, spec, mount);
+                const char *options[ARRAY_LEN(mount->options) + 1];
                 _cleanup_free_ char *size = NULL;
                 size_t n = 0;
 
@@ -258,27 +272,15 @@ static void write_default_mounts(JsonWriter *writer, const Runtime *runtime, con
                         continue;
                 if (streq(mount->type, "cgroup") && runtime->cgroups.mode == CGROUP_NONE)
                         continue;
-                if (streq(mount->type, "mqueue") && spec->host_ipc) {
-                        write_mount(writer, mount->target, "bind", mount->target, (const char *const[]){ "rbind", "nosuid", "noexec", "nodev" }, 4, NULL);
-                        continue;
-                }
-                if (streq(mount->target, "/dev/shm")) {
-                        if (spec->host_ipc) {
-                                write_mount(writer, mount->target, "bind", mount->target, (const char *const[]){ "rbind", "nosuid", "noexec", "nodev" }, 4,
-                                            NULL);
-                                continue;
-                        }
+                if (bound)
+                        options[n++] = "rbind";
+                else if (streq(mount->target, "/dev/shm"))
                         size = xasprintf("size=%ju", (uintmax_t)(spec->shm_size ? spec->shm_size : DEFAULT_SHM_SIZE));
-                }
-                /* sysfs belongs to a network namespace: without one of our own, a user namespace may only bind what is there */
-                if (streq(mount->type, "sysfs") && spec->network == RUN_NETWORK_HOST && runtime->user_namespace) {
-                        write_mount(writer, mount->target, "bind", mount->target, (const char *const[]){ "rbind", "nosuid", "noexec", "nodev", "ro" }, 5, NULL);
-                        continue;
-                }
                 for (size_t k = 0; k < ARRAY_LEN(mount->options) && mount->options[k]; k++)
-                        if (!(spec->privileged && streq(mount->options[k], "ro")) && !(streq(mount->options[k], TTY_GROUP) && !userns_has_gid(5)))
+                        if (!(spec->privileged && streq(mount->options[k], "ro")) && !(streq(mount->options[k], TTY_GROUP) && !userns_has_gid(5)) &&
+                            !(bound && str_starts(mount->options[k], "mode=")))
                                 options[n++] = mount->options[k];
-                write_mount(writer, mount->target, mount->type, mount->source, options, n, size);
+                write_mount(writer, mount->target, bound ? "bind" : mount->type, bound ? mount->target : mount->source, options, n, size);
         }
 }
 

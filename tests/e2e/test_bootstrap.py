@@ -14,6 +14,15 @@ EPOCH = {"SOURCE_DATE_EPOCH": "1700000000"}
 DISTROLESS = ("bootstrap", "-q", "--include", "python3.11,python3-minimal", "-t", "python:3.11-distroless", "debian:bookworm-distroless")
 
 
+# This machine's lists are other ones meanwhile, so that it can be seen whether they stay.
+WITH_LISTS = """
+mount -t tmpfs lists /var/lib/apt/lists && touch /var/lib/apt/lists/example.com_dists_stable_InRelease || exit 1
+to=$1
+shift
+"$@" && ls /var/lib/apt/lists > "$to"
+"""
+
+
 @pytest.fixture(scope="session")
 def bases(mica_path, tmp_path_factory):
     """A store with debian:bookworm-slim, shared by these tests."""
@@ -22,7 +31,9 @@ def bases(mica_path, tmp_path_factory):
     top = tmp_path_factory.mktemp("bases")
     (top / "home").mkdir()
     mica = Mica(mica_path, top / "store", top / "home")
-    mica("bootstrap", "-q", "debian:bookworm-slim", timeout=300)
+    subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", WITH_LISTS, "sh", top / "lists", mica.path, "bootstrap", "-q", "debian:bookworm-slim"],
+                   env=mica.env, check=True, timeout=300)
+    mica.lists_of_host = (top / "lists").read_text().split()
     yield mica
     mica.clean()
     shutil.rmtree(top, ignore_errors=True)
@@ -131,6 +142,11 @@ def test_who_is_not_root_makes_one_too(mica_path, tmp_path):
     owner = root.stat().st_uid if root.exists() else None
     shutil.rmtree(root, ignore_errors=True)
     assert done.returncode == 0 and owner == 65534, done
+
+
+def test_the_lists_of_this_machine_stay(bases):
+    """apt was once run without the configuration of the new root, and emptied the lists of who made a base."""
+    assert bases.lists_of_host == ["example.com_dists_stable_InRelease"]
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
