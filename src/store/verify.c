@@ -13,6 +13,7 @@
 
 #include "base/fd.h"
 #include "base/sys.h"
+#include "fs/owner.h"
 #include "fs/walk.h"
 #include "oci/config.h"
 #include "store/internal.h"
@@ -124,6 +125,7 @@ static int compare_entry(Compare *compare, const WalkEntry *entry, Error *err)
         /* Safe by path: every directory on the way was found to be one */
         if (fstatat(compare->have_fd, *path ? path : ".", &have, AT_SYMLINK_NOFOLLOW) < 0)
                 return errno == ENOENT ? differs(compare, path, "is missing") : error_errno(err, errno, "cannot look at '%s'", path);
+        owner_read(compare->have_fd, path, &have);
         if ((have.st_mode & S_IFMT) != (want->st_mode & S_IFMT))
                 return differs(compare, path, "is of another type");
         if (have.st_mode != want->st_mode)
