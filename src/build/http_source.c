@@ -124,12 +124,12 @@ int http_source_note(Build *build, const char *url, const Digest *digest, Error 
 }
 
 /* Forgetting costs a download, so a failure is no failure of the build. */
-static void remember(Build *build, const char *url, const HttpResponse *response, const HttpFile *file)
+static void remember(Build *build, const char *url, const char *shown, const HttpResponse *response, const HttpFile *file)
 {
         HttpMemory memory = { .etag = response->etag, .digest = file->digest, .mtime_ns = file->mtime_ns };
         _cleanup_error_ Error ignored = ERROR_INIT;
 
-        if (file->digest.algorithm == DIGEST_SHA256 && http_memory_put(build->store, url, &memory, &ignored) < 0)
+        if (file->digest.algorithm == DIGEST_SHA256 && http_memory_put(build->store, url, shown, &memory, &ignored) < 0)
                 log_debug("cannot remember a URL: %s", error_message(&ignored));
 }
 
@@ -163,11 +163,13 @@ static int fetch(Build *build, BuildVertex *vertex, const char *url, const Diges
         ret->mtime_ns = ret->unchanged ? memory.mtime_ns : http_date(response.last_modified);
         if (check_digest(&ret->digest, expected, shown, err) < 0 || take_source(build, url, &ret->digest, err) < 0)
                 return -1;
-        if (ret->unchanged)
+        if (ret->unchanged) {
+                http_memory_touch(build->store, url);
                 return 0;
+        }
         if (vertex)
                 progress_status(build->progress, vertex, shown, state.size, state.size, true);
-        remember(build, url, &response, ret);
+        remember(build, url, shown, &response, ret);
         return 0;
 }
 

@@ -91,17 +91,17 @@ static void du_link(Du *du)
         }
 }
 
-static void print_verbose(const Du *du, const CacheItem *item)
+static void print_verbose(FILE *out, const CacheItem *item)
 {
         _cleanup_free_ char *size = cli_size(item->size), *created = cli_time(item->created), *used = cli_ago(item->last_used);
         char id[DIGEST_TEXT_SIZE];
 
-        fprintf(du->out, "ID:\t\t%s\n", digest_hex(&item->key, id));
+        fprintf(out, "ID:\t\t%s\n", digest_hex(&item->key, id));
         for (size_t i = 0; i < item->n_parents; i++)
-                fprintf(du->out, "%s\t%s\n", i ? "\t" : "Parents:", digest_hex(&item->parents[i], id));
-        fprintf(du->out, "Created at:\t%s\nMutable:\t%s\nReclaimable:\t%s\nShared:\t\t%s\nSize:\t\t%s\n", created, cache_item_is_mount(item) ? "true" : "false",
+                fprintf(out, "%s\t%s\n", i ? "\t" : "Parents:", digest_hex(&item->parents[i], id));
+        fprintf(out, "Created at:\t%s\nMutable:\t%s\nReclaimable:\t%s\nShared:\t\t%s\nSize:\t\t%s\n", created, cache_item_is_mount(item) ? "true" : "false",
                 item->in_use ? "false" : "true", item->shared ? "true" : "false", size);
-        fprintf(du->out, "Description:\t%s\nUsage count:\t%llu\nLast used:\t%s\nType:\t\t%s\n\n", item->description, (unsigned long long)item->n_used, used,
+        fprintf(out, "Description:\t%s\nUsage count:\t%llu\nLast used:\t%s\nType:\t\t%s\n\n", item->description, (unsigned long long)item->n_used, used,
                 item->kind);
 }
 
@@ -146,7 +146,7 @@ static int show(Du *du, DuNode *node, const char *rails, const char *below, Erro
                 return 0;
         node->shown = true;
         if (du->flags->verbose)
-                print_verbose(du, node->item);
+                print_verbose(du->out, node->item);
         else if (add_row(du, node->item, rails, err) < 0)
                 return -1;
         for (size_t i = 0; i < node->n_children; i++) {
@@ -247,7 +247,7 @@ const Command command_builder_du = {
 /* --- prune --- */
 
 typedef struct PruneFlags {
-        bool all, force;
+        bool all, force, verbose;
         StrList filters;
         int64_t keep_storage, max_used, min_free, reserved;
 } PruneFlags;
@@ -262,12 +262,13 @@ static const Option prune_options[] = {
         { "max-used-space", 0, OPTION_SIZE, offsetof(PruneFlags, max_used), .help = "Maximum amount of disk space that the cache may take" },
         { "min-free-space", 0, OPTION_SIZE, offsetof(PruneFlags, min_free), .help = "Amount of disk space to leave free" },
         { "reserved-space", 0, OPTION_SIZE, offsetof(PruneFlags, reserved), .help = "Amount of disk space to keep for cache in any case" },
+        { "verbose", 0, OPTION_BOOL, offsetof(PruneFlags, verbose), .help = "Provide a more verbose output" },
         OPTION_TABLE_END,
 };
 
 typedef struct PruneReport {
         Cli *cli;
-        bool any;
+        bool any, verbose;
 } PruneReport;
 
 static void print_removed(void *user, const CacheItem *item)
@@ -275,6 +276,11 @@ static void print_removed(void *user, const CacheItem *item)
         PruneReport *report = user;
         char id[DIGEST_TEXT_SIZE];
 
+        if (report->verbose) {
+                print_verbose(report->cli->out, item);
+                report->any = true;
+                return;
+        }
         if (!report->any)
                 fputs("Deleted build cache objects:\n", report->cli->out);
         report->any = true;
@@ -297,7 +303,7 @@ static int run_prune(Cli *cli, const void *data, const StrList *args, Error *err
                              .min_free = (uint64_t)flags->min_free,
                              .reserved = (uint64_t)(flags->reserved ? flags->reserved : flags->keep_storage) };
         _cleanup_(cache_filter_freep) CacheFilter *filter = NULL;
-        PruneReport report = { .cli = cli };
+        PruneReport report = { .cli = cli, .verbose = flags->verbose };
         _cleanup_free_ char *text = NULL;
         uint64_t size;
         Store *store;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "store/cache_mount.h"
+#include "store/http_memory.h"
 #include "store/internal.h"
 #include "store/reach.h"
 
@@ -127,6 +128,21 @@ static int add_mount(void *user, const CacheMount *mount, Error *err)
         return 0;
 }
 
+static int add_memory(void *user, const HttpMemoryEntry *entry, Error *err)
+{
+        CacheItem *item = add_item(user);
+
+        (void)err;
+        item->key = entry->key;
+        item->kind = xstrdup("source.http");
+        item->description = *entry->shown ? xasprintf("remembered answer of %s", entry->shown) : xstrdup("remembered answer of a URL");
+        item->is_memory = true;
+        item->size = entry->size;
+        item->created = item->last_used = entry->last_used;
+        item->n_used = 1;
+        return 0;
+}
+
 static int latest_first(const void *a, const void *b)
 {
         const CacheItem *x = a, *y = b;
@@ -150,6 +166,8 @@ int cache_items_read(Store *store, bool measure, CacheItems *ret, Error *err)
                 r = resolve_parents(store, &items, err);
         if (r == 0)
                 r = cache_mount_list(store, measure, add_mount, &items, err);
+        if (r == 0)
+                r = http_memory_list(store, add_memory, &items, err);
         held_names_done(&held);
         if (r < 0) {
                 cache_items_done(&items);

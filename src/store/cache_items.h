@@ -1,5 +1,5 @@
 /*
- * What the build cache holds, as people see it: one item for each step's result and each directory of RUN --mount=type=cache.
+ * What the build cache holds, as people see it: one item for each step's result, each directory of RUN --mount=type=cache, and each URL that is remembered.
  *
  * A record that only leads to another one by a second key (source_key) is no item of its own while that one is there.
  */
@@ -14,6 +14,7 @@ typedef struct CacheItem {
         char *kind;     /* "regular", "source.local", "exec.cachemount" */
         char *description;
         char *mount_id; /* of a mount, else NULL */
+        bool is_memory; /* what a URL held when it was last asked (http_memory.h): no record and no layer */
         Digest *parents;
         size_t n_parents;
         uint64_t size; /* bytes on disk */
@@ -47,6 +48,7 @@ CacheTotals cache_items_totals(const CacheItems *items);
 
 /*
  * An upper bound of what the cache takes, from two sums and without looking at any item: every layer of the store, and the mounts as they were last measured.
+ * Remembered URLs, some 4 KiB each, are left out.
  * 1, or 0 when a mount was used since, so that nothing is known; -1.
  */
 int cache_size_bound(Store *store, uint64_t *ret, Error *err);

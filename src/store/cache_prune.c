@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 
 #include "store/cache_mount.h"
+#include "store/http_memory.h"
 #include "store/internal.h"
 #include "store/maintain.h"
 
@@ -36,14 +37,19 @@ typedef struct Candidate {
 /* Bounds the search in a table that somebody has bent into a ring. */
 #define DEPTH_MAX 10000
 
-static unsigned depth_of(const Map *by_key, const CacheItem *item)
+/* What is found on the way is kept: a long chain is walked once. `depths` has the depth of each item plus one, 0: not known yet. */
+static unsigned depth_of(const CacheItems *items, const Map *by_key, unsigned *depths, const CacheItem *item)
 {
-        unsigned depth = 0;
+        const CacheItem *at = item;
+        unsigned steps = 0, depth;
 
-        while (item && item->n_parents && depth < DEPTH_MAX) {
-                item = map_getn(by_key, &item->parents[0], sizeof(Digest));
-                depth++;
+        while (at && !depths[at - items->items] && at->n_parents && steps < DEPTH_MAX) {
+                at = map_getn(by_key, &at->parents[0], sizeof(Digest));
+                steps++;
         }
+        depth = steps + (at && depths[at - items->items] ? depths[at - items->items] - 1 : 0);
+        for (unsigned left = depth; item && item != at; item = map_getn(by_key, &item->parents[0], sizeof(Digest)))
+                depths[item - items->items] = 1 + left--;
         return depth;
 }
 
@@ -90,7 +96,7 @@ static uint64_t freed_by(const CacheItem *item, const Map *counts)
 {
         size_t *n;
 
-        if (cache_item_is_mount(item))
+        if (!digest_is_set(&item->diff_id))
                 return item->size;
         n = map_getn(counts, &item->diff_id, sizeof(Digest));
         return --*n == 0 && !item->shared ? item->size : 0;
@@ -102,6 +108,7 @@ size_t cache_prune_plan(const CacheItems *items, const CachePrune *prune, uint64
         _cleanup_(map_freep) Map *counts = map_new(NULL);
         _cleanup_free_ _unused_ size_t *n_layers = count_layers(items, counts);
         _cleanup_free_ Candidate *candidates = NEW_ARRAY(Candidate, items->n_items + 1);
+        _cleanup_free_ unsigned *depths = NEW_ARRAY(unsigned, items->n_items + 1);
         CacheTotals totals = cache_items_totals(items);
         uint64_t own = totals.total - totals.shared, keep = 0, size = 0;
         bool limited = cache_space_keep(&prune->space, own, free_size, &keep);
@@ -115,7 +122,7 @@ size_t cache_prune_plan(const CacheItems *items, const CachePrune *prune, uint64
                 map_setn(by_key, &items->items[i].key, sizeof(Digest), &items->items[i]);
         for (size_t i = 0; i < items->n_items; i++)
                 if (may_go(prune, &items->items[i]))
-                        candidates[n++] = (Candidate){ &items->items[i], i, depth_of(by_key, &items->items[i]) };
+                        candidates[n++] = (Candidate){ &items->items[i], i, depth_of(items, by_key, depths, &items->items[i]) };
         qsort(candidates, n, sizeof(*candidates), oldest_first);
         for (size_t i = 0; i < n && !(limited && own - size <= keep); i++) {
                 size += freed_by(candidates[i].item, counts);
@@ -127,6 +134,19 @@ size_t cache_prune_plan(const CacheItems *items, const CachePrune *prune, uint64
 }
 
 /* --- doing it --- */
+
+static int remove_memories(Store *store, const CacheItems *items, const size_t *victims, size_t n, uint64_t *size, Error *err)
+{
+        for (size_t i = 0; i < n; i++) {
+                const CacheItem *item = &items->items[victims[i]];
+                int r = item->is_memory ? http_memory_remove(store, &item->key, err) : 0;
+
+                if (r < 0)
+                        return -1;
+                *size += r > 0 ? item->size : 0;
+        }
+        return 0;
+}
 
 static int remove_mounts(Store *store, const CacheItems *items, size_t *victims, size_t n, uint64_t *size, Error *err)
 {
@@ -160,7 +180,7 @@ static int remove_records(Store *store, const CacheItems *items, const size_t *v
         for (size_t i = 0; i < n; i++) {
                 const CacheItem *item = victims[i] == SIZE_MAX ? NULL : &items->items[victims[i]];
 
-                if (item && !cache_item_is_mount(item) &&
+                if (item && !cache_item_is_mount(item) && !item->is_memory &&
                     db_exec(store->db, "DELETE FROM cache WHERE key = ?1 OR source_key = ?1", DB_ARGS(DB_DIGEST(&item->key)), err) < 0)
                         return -1;
         }
@@ -171,7 +191,8 @@ static int remove_all(Store *store, const CacheItems *items, size_t *victims, si
 {
         GcResult collected = { 0 };
 
-        if (n && (remove_records(store, items, victims, n, err) < 0 || remove_mounts(store, items, victims, n, size, err) < 0))
+        if (n && (remove_records(store, items, victims, n, err) < 0 || remove_memories(store, items, victims, n, size, err) < 0 ||
+                  remove_mounts(store, items, victims, n, size, err) < 0))
                 return -1;
         if (!n && !collect)
                 return 0;

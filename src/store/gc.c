@@ -11,6 +11,8 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/mem.h"
+#include "base/pool.h"
 #include "base/sys.h"
 #include "oci/config.h"
 #include "store/maintain.h"
@@ -20,6 +22,10 @@
 #define CONTAINER_AGE (60 * NSEC_PER_SEC)
 /* Digests of a build context, and what went into its last build, are not worth their space when it was not built for so long. */
 #define CONTEXT_AGE (INT64_C(60) * 24 * 3600 * NSEC_PER_SEC)
+
+/* Threads that remove, and how much there has to be to remove before any is started. */
+#define REMOVERS 8
+#define REMOVE_TOGETHER 20
 
 typedef struct Gc {
         Store *store;
@@ -262,6 +268,41 @@ static void remove_dead(Gc *gc)
         }
 }
 
+typedef struct Removal {
+        int dir_fd;
+        char name[32];
+} Removal;
+
+/* What cannot be removed stays for the lease's end, and for the next gc. */
+static void remove_one(void *data)
+{
+        const Removal *removal = data;
+
+        (void)tree_remove(removal->dir_fd, removal->name);
+}
+
+/*
+ * Removing is mostly waiting: a file system that discards at once takes milliseconds for each directory, and does several side by side in the time of one.
+ * All names in the lease's directory are trash()'s, numbered.
+ */
+static void remove_trash(Gc *gc)
+{
+        size_t n = gc->lease->n_names;
+        _cleanup_free_ Removal *removals = NULL;
+        Pool *pool;
+
+        if (n < REMOVE_TOGETHER)
+                return;
+        removals = NEW_ARRAY(Removal, n);
+        pool = pool_new(REMOVERS);
+        for (size_t i = 0; i < n; i++) {
+                removals[i].dir_fd = gc->lease->dir_fd;
+                snprintf(removals[i].name, sizeof(removals[i].name), "trash%zu", i);
+                pool_submit(pool, remove_one, &removals[i]);
+        }
+        pool_free(pool);
+}
+
 int store_gc(Store *store, bool drop_blobs, GcResult *ret, Error *err)
 {
         GcResult result = { 0 };
@@ -276,6 +317,8 @@ int store_gc(Store *store, bool drop_blobs, GcResult *ret, Error *err)
                 remove_dead(&gc);
         /* What could not be done keeps its list of names, so that nobody takes the files for damage; the next gc does the rest. */
         gc.lease->interrupted = r < 0;
+        if (r == 0)
+                remove_trash(&gc);
         held_names_done(&gc.held);
         map_free(gc.chains);
         lease_free(gc.lease);

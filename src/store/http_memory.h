@@ -20,4 +20,19 @@ void http_memory_done(HttpMemory *memory);
 
 /* 1, or 0 when nothing (or nothing readable) is remembered. */
 int http_memory_get(Store *store, const char *url, HttpMemory *ret, Error *err);
-int http_memory_put(Store *store, const char *url, const HttpMemory *memory, Error *err);
+/* `shown`: the URL as people may see it. */
+int http_memory_put(Store *store, const char *url, const char *shown, const HttpMemory *memory, Error *err);
+/* Says that it was of use just now. */
+void http_memory_touch(Store *store, const char *url);
+
+/* One of them, as the listings of the cache need it. */
+typedef struct HttpMemoryEntry {
+        Digest key;  /* SHA-256 of the URL */
+        char *shown; /* "" when it was written before this was noted */
+        uint64_t size;
+        Timestamp last_used;
+} HttpMemoryEntry;
+
+int http_memory_list(Store *store, int (*each)(void *user, const HttpMemoryEntry *entry, Error *err), void *user, Error *err);
+/* 1, or 0 when it is gone already. */
+int http_memory_remove(Store *store, const Digest *key, Error *err);
