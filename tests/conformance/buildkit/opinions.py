@@ -57,6 +57,7 @@ GROUPS = [
     Group("archive-owners", only(2)),
     Group("chmod", only(1, 3), "newer own"),
     Group("epoch-in-dockerfile", cases("epoch-global-arg")),
+    Group("defaults", cases("expose-defaults"), "docker own"),
     Group("targetstage", cases("arg-targetstage", "arg-targetstage-default")),
     Group("history-words", history(" (EXPOSE|HEALTHCHECK) ")),
     Group("history-arguments", history(r" ARG |RUN \|\d|COPY --chmod=640")),

@@ -257,7 +257,7 @@ static void test_expand(void **state)
 
 static void test_words(void **state)
 {
-        run_expand("words.txt", 25, true);
+        run_expand("words.txt", 240, true);
 }
 
 static void test_ignore(void **state)
@@ -300,7 +300,7 @@ static void test_ignore(void **state)
                 }
                 check(&golden, fields[0], fields[1], fields[2], actual);
         }
-        golden_close(&golden, 140);
+        golden_close(&golden, 290);
 }
 
 static void test_glob(void **state)
@@ -329,7 +329,7 @@ static void run_ignore_file(const char *input, Buf *out)
 
 static void test_ignore_file(void **state)
 {
-        run_blocks("ignorefile.txt", 8, run_ignore_file);
+        run_blocks("ignorefile.txt", 60, run_ignore_file);
 }
 
 static void test_chmod(void **state)

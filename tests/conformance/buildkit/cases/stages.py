@@ -3,6 +3,7 @@ from casebook import Topic, tar
 
 case = Topic("stages")
 case("copy-from-name", "FROM busybox AS one\nRUN echo by-name >/f && touch -d @1000 /f\nFROM busybox\nCOPY --from=one /f /g\n")
+case("from-stage-capitals", "FROM busybox AS Upper\nFROM Upper\nRUN true\n", fails="must be lowercase")
 case("copy-from-index", "FROM busybox\nRUN echo by-index >/f && touch -d @1000 /f\nFROM busybox\nCOPY --from=0 /f /g\n")
 case("copy-from-image", "FROM busybox\nCOPY --from=two /srv /two\n")
 case("copy-from-image-tree", "FROM scratch\nCOPY --from=busybox /srv /srv\nCOPY --from=busybox /bin/busybox /bin/\n")
