@@ -6,6 +6,9 @@
  * kills itself with SIGKILL right before it (`kill`). With "<n>+" all later ones fail too, as on a full or broken disk. MICA_FAULT_COUNT=<file> writes how many
  * calls were made, as "<name> <count>" lines, at exit. Only in builds with -Dfault=true; otherwise these are the calls themselves.
  *
+ * Beside system calls there are `erofs` and `overlay`: the moment when the kernel is asked to make that file system, so that a kernel that refuses can be
+ * played.
+ *
  * All return what the system call returns (-1 and errno), and retry on EINTR where that is safe.
  */
 #pragma once
@@ -34,6 +37,8 @@
         X(utimens) \
         X(setxattr) \
         X(mount) \
+        X(erofs) \
+        X(overlay) \
         X(spawn)
 
 typedef enum SysCall {

@@ -140,6 +140,7 @@ static int info_value(Cli *cli, JsonValue **ret, Error *err)
         json_value_set_int(info, "ContainersStopped", counts.all - counts.running - counts.paused);
         json_value_set_int(info, "Images", (int64_t)n_images);
         json_value_set_string(info, "Driver", store_driver(store));
+        json_value_set_string(info, "DriverReason", store_driver_reason(store));
         json_value_set_string(info, "DockerRootDir", store_root(store));
         json_value_set_string(info, "LoggingDriver", "json-file");
         json_value_set_string(info, "KernelVersion", host.release);
@@ -166,6 +167,7 @@ static void print_info(Cli *cli, const JsonValue *info)
                 { "Images", "Images" },
                 { "Version", "ServerVersion" },
                 { "Storage Driver", "Driver" },
+                { " Reason", "DriverReason" },
                 { "Logging Driver", "LoggingDriver" },
                 { "Kernel Version", "KernelVersion" },
                 { "Operating System", "OperatingSystem" },

@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/macros.h"
 #include "base/str.h"
+#include "base/sys.h"
 #include "fs/mount.h"
 
 typedef struct Answer {
@@ -138,6 +139,7 @@ static Answer try_erofs(int dir_fd)
         unsigned char image[2048];
         _cleanup_close_ int file = openat(dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), context = -1, mounted = -1;
         ssize_t n;
+        int number;
 
         context = fsopen("erofs", FSOPEN_CLOEXEC);
         if (context < 0)
@@ -148,15 +150,17 @@ static Answer try_erofs(int dir_fd)
         tiny_erofs(image);
         if (fd_write_all(file, image, sizeof(image)) < 0)
                 return fails("no temporary file can be written on the file system of the store to try EROFS with");
-        if (fsconfig(context, FSCONFIG_SET_STRING, "source", fd_proc_path(file, path), 0) == 0 && fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+        if (fsconfig(context, FSCONFIG_SET_STRING, "source", fd_proc_path(file, path), 0) == 0 && sys_fault(SYS_CALL_erofs) == 0 &&
+            fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
                 mounted = fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY);
         if (mounted >= 0)
                 return try_overlay_on(mounted, dir_fd);
-        if (errno == EPERM || errno == EACCES)
+        number = errno;
+        if (number == EPERM || number == EACCES)
                 return fails("mounting EROFS needs CAP_SYS_ADMIN in the initial user namespace");
         n = read(context, log, sizeof(log) - 1);
         log[n > 0 ? n : 0] = '\0';
-        return fails(strstr(log, "lock device") || errno == ENOTBLK
+        return fails(strstr(log, "lock device") || number == ENOTBLK
                              ? "this kernel mounts EROFS only from block devices (files need Linux 6.12 and CONFIG_EROFS_FS_BACKED_BY_FILE)"
                              : "this kernel cannot mount EROFS from files of that file system");
 }

@@ -147,7 +147,7 @@ int mount_erofs(const char *index, const char *const *devices, size_t n_devices,
                         r = context_set(context, n == 0 ? "source" : "device", names[n].path, what, err);
         }
         if (r == 0)
-                r = context_mount(context, MOUNT_ATTR_RDONLY, what, err);
+                r = sys_fault(SYS_CALL_erofs) < 0 ? context_fail(context, what, err) : context_mount(context, MOUNT_ATTR_RDONLY, what, err);
         while (n-- > 0)
                 closep(&names[n].fd);
         return r;
@@ -324,6 +324,8 @@ int mount_overlay(const OverlaySpec *spec, Error *err)
                 return mount_overlay_classic(spec, err);
         if (r < 0 || overlay_set_rest(context, spec, err) < 0)
                 return -1;
+        if (sys_fault(SYS_CALL_overlay) < 0)
+                return context_fail(context, overlay_what, err);
         return context_mount(context, spec->upper ? 0 : MOUNT_ATTR_RDONLY, overlay_what, err);
 }
 

@@ -27,7 +27,8 @@ struct Store {
         pthread_mutex_t gc_mutex;
         unsigned n_gc_users;
         pthread_mutex_t driver_mutex;
-        StoreDriver driver; /* found out on first use */
+        StoreDriver driver;        /* found out on first use */
+        const char *driver_reason; /* static; NULL until then */
         Db *db;
         char boot_id[40];
 };

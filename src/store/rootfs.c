@@ -42,13 +42,17 @@ static int mount_index(Store *store, const char *index, const Digest *diff_ids, 
 {
         _cleanup_free_ char *path = xasprintf("%s/%s", store->root, index);
         _cleanup_strlist_ StrList devices = { 0 };
+        int fd;
 
         for (size_t i = 0; i < n; i++) {
                 char name[STORE_NAME_SIZE];
 
                 strlist_addf(&devices, "%s/%s", store->root, layer_name(&diff_ids[i], "tar", name));
         }
-        return mount_erofs(path, (const char *const *)devices.items, n, err);
+        fd = mount_erofs(path, (const char *const *)devices.items, n, err);
+        if (fd < 0 && err->code == ERROR_UNSUPPORTED) /* only when the driver was asked for: nothing chooses it on such a kernel */
+                return error_wrap(err, "this kernel does not mount EROFS from files: leave MICA_STORE_DRIVER unset, or set it to 'dir'");
+        return fd;
 }
 
 /* 1: overlayfs would show a layer above `base` wrong (see erofs_index_info()), so the chain has to be merged. */

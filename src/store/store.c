@@ -262,7 +262,7 @@ static bool erofs_works(Store *store, const char **ret_reason)
         _cleanup_buf_ Buf known = BUF_INIT(256);
 
         if (key && file_read(store->root_fd, PROBE_NAME, &known) == 0 && streq(buf_str(&known), key)) {
-                *ret_reason = "as another process has found out";
+                *ret_reason = "EROFS is mounted from files, as another process has found out";
                 return true;
         }
         if (!feature_erofs_in(store->root_fd, ret_reason))
@@ -282,6 +282,7 @@ StoreDriver store_driver_kind(Store *store)
                 bool works = erofs_works(store, &reason);
 
                 store->driver = works ? STORE_DRIVER_EROFS : STORE_DRIVER_DIR;
+                store->driver_reason = reason;
                 log_debug("store driver '%s': %s", works ? "erofs" : "dir", reason);
         }
         driver = store->driver;
@@ -293,4 +294,10 @@ const char *store_driver(const Store *store)
 {
         /* What is found out on first use is no visible change of the store. */
         return store_driver_kind((Store *)(uintptr_t)store) == STORE_DRIVER_EROFS ? "erofs" : "dir";
+}
+
+const char *store_driver_reason(const Store *store)
+{
+        (void)store_driver(store);
+        return store->driver_reason ? store->driver_reason : "it was asked for";
 }

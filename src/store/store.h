@@ -59,9 +59,10 @@ DEFINE_CLEANUP(Store *, store_close)
 void store_before_fork(Store *store);
 int store_after_fork(Store *store, Error *err);
 
-const char *store_root(const Store *store);   /* absolute path */
-int store_root_fd(const Store *store);        /* belongs to the store */
-const char *store_driver(const Store *store); /* "erofs" or "dir" */
+const char *store_root(const Store *store);          /* absolute path */
+int store_root_fd(const Store *store);               /* belongs to the store */
+const char *store_driver(const Store *store);        /* "erofs" or "dir" */
+const char *store_driver_reason(const Store *store); /* why that one, for people; static */
 
 /* --- leases --- */
 

@@ -118,16 +118,20 @@ def sweep(bench, command, keeps=(), makes=(), loses=(), most=MOST):
     return codes
 
 
+def base_tar():
+    members = {name: ("dir", 0o755) for name in ("bin/", "etc/", "proc/", "sys/", "dev/")}
+    members["bin/busybox"] = ("file", pathlib.Path(busybox_path()).read_bytes(), 0o755)
+    members.update({f"bin/{name}": ("symlink", "busybox") for name in ("sh", "mkdir", "ln", "rm", "echo", "cat", "sleep", "dd", "true")})
+    members["etc/passwd"] = "root:x:0:0:root:/root:/bin/sh\n"
+    return tar_bytes(members)
+
+
 @pytest.fixture(params=["erofs", "dir"])
 def bench(request, tmp_path):
     if os.geteuid() != 0:
         pytest.skip("needs root: mounts")
     bench = Bench(tmp_path, request.param)
-    members = {name: ("dir", 0o755) for name in ("bin/", "etc/", "proc/", "sys/", "dev/")}
-    members["bin/busybox"] = ("file", pathlib.Path(busybox_path()).read_bytes(), 0o755)
-    members.update({f"bin/{name}": ("symlink", "busybox") for name in ("sh", "mkdir", "ln", "rm", "echo", "cat", "sleep", "dd")})
-    members["etc/passwd"] = "root:x:0:0:root:/root:/bin/sh\n"
-    (tmp_path / "busybox.tar").write_bytes(tar_bytes(members))
+    (tmp_path / "busybox.tar").write_bytes(base_tar())
     context = tmp_path / "context"
     (context / "d").mkdir(parents=True)
     for i in range(3):
