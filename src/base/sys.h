@@ -39,6 +39,7 @@
         X(mount) \
         X(erofs) \
         X(overlay) \
+        X(rmcgroup) \
         X(spawn)
 
 typedef enum SysCall {

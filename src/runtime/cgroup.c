@@ -203,6 +203,8 @@ static int remove_tree(const char *directory, unsigned depth)
         int r = 0;
         DIR *dir;
 
+        if (sys_fault(SYS_CALL_rmcgroup) < 0)
+                return -errno;
         if (sys_unlinkat(AT_FDCWD, directory, AT_REMOVEDIR) == 0 || errno == ENOENT)
                 return 0;
         if (errno != EBUSY && errno != ENOTEMPTY)

@@ -75,3 +75,26 @@ def test_a_store_begun_with_erofs_goes_on_when_the_kernel_lacks_it_later(bench):
     assert done.returncode == 125 and "MICA_STORE_DRIVER" in done.stderr and "'dir'" in done.stderr, done.stderr
     bench.env["MICA_STORE_DRIVER"] = "auto"
     bench.must(root, "rm", "-f", "box")
+
+
+def cgroups():
+    return {name for top in os.listdir("/sys/fs/cgroup") for name in os.listdir(f"/sys/fs/cgroup/{top}") if name.startswith("mica-")}
+
+
+def test_a_cgroup_that_cannot_be_removed_is_removed_later(bench):
+    """Not forgotten: what names the cgroup stays until it is gone, and whoever comes next tries again."""
+    root = bench.top / "store"
+    bench.must(root, "import", "busybox.tar", "busybox")
+    fault = "rmcgroup:1+:EIO"
+    made = bench.run(root, "create", "--name", "box", "--network", "none", "busybox", "true").stdout.strip()
+    assert bench.run(root, "start", "-a", "box", fault=fault).returncode == 0
+    assert f"mica-{made}" in cgroups() and os.path.exists(f"/run/mica/bundles/{made}/owner")
+    bench.must(root, "rm", "box")
+    assert f"mica-{made}" not in cgroups() and not os.path.exists(f"/run/mica/bundles/{made}")
+    before = cgroups()
+    built = bench.run(root, "build", "-t", "made", "context", fault=fault)
+    assert built.returncode == 0 and "the next build tries again" in built.stderr, built.stderr
+    left = {name for name in cgroups() - before if os.path.exists(f"/run/mica/once/{name[5:]}")}
+    assert left
+    bench.must(root, "build", "--no-cache", "context")
+    assert not left & cgroups() and not [name for name in left if os.path.exists(f"/run/mica/once/{name[5:]}")]
