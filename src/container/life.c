@@ -234,10 +234,7 @@ int container_remove(Store *store, const char *name, const RemoveOptions *option
         /* Its monitor may have been killed before it had cleaned up, also by whoever killed us all */
         if (lock >= 0 && was_active && container_settle(store, &container, err) < 0)
                 return -1;
-        if (container && container_delete(store, container, options && options->volumes, err) < 0)
-                return -1;
-        container_sweep_runtime(); /* a start that was killed half way is in no record */
-        return 0;
+        return container ? container_delete(store, container, options && options->volumes, err) : 0;
 }
 
 int container_rename(Store *store, const char *name, const char *new_name, Error *err)

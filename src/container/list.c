@@ -329,7 +329,8 @@ int container_list(Store *store, const ListOptions *options, int (*each)(void *u
         return 0;
 }
 
-void container_sweep_runtime(void)
+/* Best effort: a machine without a runtime has nothing of it either. */
+static void sweep_runtime(void)
 {
         _cleanup_(runtime_closep) Runtime *runtime = NULL;
         _cleanup_error_ Error ignored = ERROR_INIT;
@@ -380,7 +381,7 @@ int container_prune(Store *store, const StrList *texts, void (*removed)(void *us
                 if (removed)
                         removed(user, container->id);
         }
-        container_sweep_runtime();
+        sweep_runtime();
         *ret_size = total;
         return 0;
 }

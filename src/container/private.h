@@ -80,9 +80,6 @@ int container_load(Store *store, const char *name_or_id, Container **ret, Error 
  */
 int container_settle(Store *store, Container **container, Error *err);
 
-/* What a killed monitor left at the runtime of containers that are no more. Best effort: a machine without a runtime has nothing of it either. */
-void container_sweep_runtime(void);
-
 int container_from_record(Store *store, const ContainerRecord *record, Container **ret, Error *err);
 
 int container_save_state(Store *store, const Container *container, Error *err);

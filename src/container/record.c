@@ -185,8 +185,21 @@ static void remove_anonymous_volumes(Store *store, const Container *container)
         }
 }
 
+/* A start whose monitor was killed half way is in no state: only the runtime's bundle tells. Best effort, as a sweep finds it as well. */
+static void forget_at_runtime(const Container *container)
+{
+        _cleanup_(runtime_closep) Runtime *runtime = NULL;
+        _cleanup_error_ Error ignored = ERROR_INIT;
+        RuntimeOptions options = { .name = container->data.host.runtime };
+
+        if (runtime_open(&options, &runtime, &ignored) == 0 && runtime_knows(runtime, container->id) &&
+            runtime_remove(runtime, container->id, container->data.host.cgroup_parent, &ignored) < 0)
+                log_debug("%s", error_message(&ignored));
+}
+
 int container_delete(Store *store, const Container *container, bool volumes, Error *err)
 {
+        forget_at_runtime(container);
         if (container_record_remove(store, container->id, container->transient, err) < 0 || container_dir_remove(store, container->id, err) < 0)
                 return -1;
         if (volumes)

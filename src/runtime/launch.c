@@ -327,6 +327,13 @@ int runtime_remove(Runtime *runtime, const char *id, const char *cgroup_parent, 
         return r < 0 ? -1 : remove_bundle(runtime, id, err); /* last: it is what a sweep finds */
 }
 
+bool runtime_knows(const Runtime *runtime, const char *id)
+{
+        _cleanup_free_ char *bundle = bundle_path(runtime, id);
+
+        return access(bundle, F_OK) == 0;
+}
+
 /* A socket for a terminal lives for as long as the runtime starts something; a bundle is without its "owner" file for a moment when it is made. */
 #define UNFINISHED_AGE_MAX (600 * NSEC_PER_SEC)
 

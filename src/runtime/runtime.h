@@ -176,6 +176,9 @@ bool runtime_oom_killed(Runtime *runtime, const char *id, const char *cgroup_par
 /* Kills what is left of it (every process of its cgroup), removes the cgroup and the runtime's state. Fine when there is nothing. */
 int runtime_remove(Runtime *runtime, const char *id, const char *cgroup_parent, Error *err);
 
+/* Whether anything is left that runtime_remove() would remove: of a launch that was begun and not cleaned up. */
+bool runtime_knows(const Runtime *runtime, const char *id);
+
 /* Removes containers whose owner is gone, with everything of theirs: what is left when a store is deleted under running or killed containers. */
 void runtime_sweep(Runtime *runtime);
 
