@@ -101,6 +101,8 @@ int db_fail(Db *db, int rc, const char *doing, Error *err)
 
 int db_check_process(const Db *db, Error *err)
 {
+        if (!db) /* it could not be opened again after a fork; who goes on in spite of that is told so */
+                return error_set(err, ERROR_IO, "the database is closed: it could not be opened again");
         if (db->pid == getpid())
                 return 0;
         return error_set(err, ERROR_INTERNAL, "%s '%s' was opened before this process was forked: open it again", db->what, db->path);
