@@ -25,13 +25,25 @@ static const struct timespec retry_pause = { .tv_nsec = 20 * NSEC_PER_MSEC };
 
 /* --- the directory --- */
 
-static bool is_empty(int dir_fd)
+/* Part of an export that was begun and never had an index. */
+static bool is_of_export(const char *name)
+{
+        static const char *const names[] = { ".", "..", LOCK_FILE, "blobs", INGEST, OCI_LAYOUT_FILE };
+
+        for (size_t i = 0; i < ARRAY_LEN(names); i++)
+                if (streq(name, names[i]))
+                        return true;
+        return str_starts(name, OCI_LAYOUT_FILE ".tmp-") || str_starts(name, OCI_LAYOUT_INDEX ".tmp-");
+}
+
+/* Empty, or with nothing but what an export leaves that was stopped, or had no space, before it was complete. */
+static bool is_fresh(int dir_fd)
 {
         int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
         struct dirent *entry = NULL;
 
-        while (dir && (entry = readdir(dir)) && (streq(entry->d_name, ".") || streq(entry->d_name, "..") || streq(entry->d_name, LOCK_FILE)))
+        while (dir && (entry = readdir(dir)) && is_of_export(entry->d_name))
                 ;
         if (dir)
                 closedir(dir);
@@ -82,7 +94,7 @@ static int open_dir(CacheWriter *w, Error *err)
         w->lock_fd = lock_dir(w, fd, err);
         if (w->lock_fd < 0)
                 return -1;
-        if (is_empty(fd)) {
+        if (is_fresh(fd)) {
                 w->dir = (CacheDir){ .fd = TAKE_FD(fd), .path = xstrdup(dest) };
                 index_init(&w->dir.index, false);
                 w->knows_all = true;
