@@ -136,7 +136,7 @@ static int compare_entry(Compare *compare, const WalkEntry *entry, Error *err)
                 return differs(compare, path, have.st_size != want->st_size ? "has another size" : "has another number of links");
         if ((S_ISCHR(want->st_mode) || S_ISBLK(want->st_mode)) && have.st_rdev != want->st_rdev)
                 return differs(compare, path, "is another device");
-        if ((S_ISDIR(want->st_mode) || is_whiteout(want)) && want->st_mtim.tv_sec * NSEC_PER_SEC >= compare->since)
+        if ((S_ISDIR(want->st_mode) || is_whiteout(want)) && want->st_mtim.tv_sec * NSEC_PER_SEC + want->st_mtim.tv_nsec >= compare->since)
                 return compare_xattrs(compare, path, err);
         if (have.st_mtim.tv_sec != want->st_mtim.tv_sec || have.st_mtim.tv_nsec != want->st_mtim.tv_nsec)
                 return differs(compare, path, "has another time");
