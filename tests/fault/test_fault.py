@@ -62,6 +62,8 @@ class Bench:
     def fresh(self, name):
         root = self.top / name
         shutil.rmtree(root, ignore_errors=True)
+        for path in self.top.glob(f"{name}-out*"):  # what commands write beside the store: {root}-out
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         subprocess.run(["cp", "-a", self.origin, root], check=True)
         return root
 
@@ -73,13 +75,16 @@ class Bench:
         assert check.returncode == 0 and " 0 problems" in check.stdout, f"{where}\nfsck: {check.stdout}{check.stderr}"
 
 
-def one(bench, root, command, fault, keeps, makes, loses):
+def one(bench, root, command, fault, keeps, makes, loses, check=None):
+    command = [str(word).replace("{root}", str(root)) for word in command]
     done = bench.run(root, *command, fault=fault)
     where = f"MICA_FAULT={fault} mica {' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout}{done.stderr}"
     assert done.returncode in (0, 1, -9), where
     if done.returncode == 1:
         assert "mica: " in done.stderr, f"{where}\nno message"
     bench.sound(root, where)
+    if check:
+        check(root, done.returncode, where)
     names = bench.names(root)
     assert keeps <= names, f"{where}\nlost {keeps - names}"
     if done.returncode == 0:
@@ -88,6 +93,8 @@ def one(bench, root, command, fault, keeps, makes, loses):
     if not (loses and again.returncode == 1 and "No such image" in again.stderr):  # the faulted run may have got that far
         assert again.returncode == 0, f"{where}\nagain: exit {again.returncode}\n{again.stderr}"
     bench.sound(root, f"{where}\nafter running it again")
+    if check:
+        check(root, 0, f"{where}\nagain")
     names = bench.names(root)
     assert keeps | makes <= names and not loses & names, f"{where}\nagain: {names}"
     bench.must(root, "image", "prune", "-f")
@@ -96,11 +103,15 @@ def one(bench, root, command, fault, keeps, makes, loses):
     return done.returncode
 
 
-def sweep(bench, command, keeps=(), makes=(), loses=(), most=MOST):
-    """Faults all over `command`: errors and kills at evenly spread calls. Returns the number of runs and how many of them failed."""
+def sweep(bench, command, keeps=(), makes=(), loses=(), most=MOST, check=None):
+    """
+    Faults all over `command`: errors and kills at evenly spread calls. Returns the exit codes. "{root}" in a word is the store of that run;
+    check(root, code, where) looks at what else there should be.
+    """
     keeps, makes, loses = set(keeps), set(makes), set(loses)
     bench.top.joinpath("count").unlink(missing_ok=True)
-    done = bench.run(bench.fresh("count-root"), *command, count=bench.top / "count")
+    root = bench.fresh("count-root")
+    done = bench.run(root, *(str(word).replace("{root}", str(root)) for word in command), count=bench.top / "count")
     assert done.returncode == 0, done.stderr
     if not bench.top.joinpath("count").exists():
         pytest.skip(f"'{MICA}' is built without -Dfault=true")
@@ -110,7 +121,7 @@ def sweep(bench, command, keeps=(), makes=(), loses=(), most=MOST):
     workers = os.cpu_count() or 1
 
     def work(k):
-        return [one(bench, bench.fresh(f"root{k}"), command, fault, keeps, makes, loses) for fault in faults[k::workers]]
+        return [one(bench, bench.fresh(f"root{k}"), command, fault, keeps, makes, loses, check) for fault in faults[k::workers]]
 
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         codes = list(itertools.chain(*pool.map(work, range(workers))))

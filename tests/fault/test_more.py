@@ -1,0 +1,172 @@
+"""Faults in what leaves the store or comes back: outputs, the build cache's export and import, commit, prunes; and in containers.
+
+As test_fault.py: after each faulted run fsck is content and the same command works when asked again. An output that was not finished is not there, or is not
+taken for one that was.
+"""
+import hashlib
+import json
+import os
+import subprocess
+import tarfile
+import time
+
+import pytest
+
+from test_fault import BASE, MOST, built, bench, sweep  # noqa: F401 (the fixture)
+
+FEW = max(MOST // 6, 5)
+
+
+@pytest.fixture
+def erofs_only(bench):
+    if bench.driver != "erofs":
+        pytest.skip("nothing of this depends on the driver")
+    return bench
+
+
+def is_layout(read, where):
+    """Whether an OCI layout is whole: every descriptor leads to a blob of that digest and size."""
+    todo = json.loads(read("index.json"))["manifests"]
+    assert todo, where
+    for descriptor in todo:
+        data = read("blobs/" + descriptor["digest"].replace(":", "/"))
+        assert len(data) == descriptor["size"] and hashlib.sha256(data).hexdigest() == descriptor["digest"][7:], where
+        if descriptor["mediaType"].endswith("json") and "config" not in descriptor["mediaType"]:
+            document = json.loads(data)
+            todo += document.get("manifests", []) + document.get("layers", []) + ([document["config"]] if "config" in document else [])
+
+
+def check_archive(root, code, where):
+    path = root.parent / f"{root.name}-out"
+    if path.exists():
+        with tarfile.open(path) as tar:
+            is_layout(lambda name: tar.extractfile(name).read(), where)
+    assert code != 0 or path.exists(), where
+    assert code == -9 or not list(root.parent.glob(f"{root.name}-out.*")) + list(root.parent.glob(f".{root.name}-out*")), f"{where}\nleft beside the output"
+
+
+def check_layout(root, code, where):
+    path = root.parent / f"{root.name}-out"
+    if (path / "index.json").exists():
+        is_layout(lambda name: (path / name).read_bytes(), where)
+    assert code != 0 or (path / "index.json").exists(), where
+
+
+def check_files(root, code, where):
+    path = root.parent / f"{root.name}-out"
+    if code == 0:
+        assert (path / "app/built").read_text() == "built\n" and (path / "app/file2").read_text() == "2\n" * 5000, where
+
+
+def check_tar(root, code, where):
+    path = root.parent / f"{root.name}-out"
+    if path.exists():
+        with tarfile.open(path) as tar:
+            assert tar.extractfile("app/built").read() == b"built\n", where
+    assert code != 0 or path.exists(), where
+
+
+@pytest.mark.parametrize("output, check", [("type=oci,dest={root}-out,compression=zstd", check_archive), ("type=oci,tar=false,dest={root}-out", check_layout),
+                                           ("type=local,dest={root}-out", check_files), ("type=tar,dest={root}-out", check_tar)])
+def test_outputs(erofs_only, output, check):
+    built(erofs_only)
+    sweep(erofs_only, ["build", "-q", "--output", output, "context"], {BASE, "made:latest"}, most=FEW, check=check)
+
+
+def test_index_of_several_platforms(erofs_only):
+    """Killed between its images and the index, it leaves no image that has no name."""
+    (erofs_only.top / "context/Dockerfile").write_text("FROM scratch\nARG TARGETARCH\nCOPY d/file0 /\nLABEL arch=$TARGETARCH\n")
+
+    def check(root, code, where):
+        listed = erofs_only.must(root, "images", "--format", "{{.Repository}}").stdout.split()
+        assert "<none>" not in listed, f"{where}\n{listed}"
+
+    sweep(erofs_only, ["build", "-q", "--platform", "linux/amd64,linux/arm64", "-t", "many", "context"], {BASE}, {"many:latest"}, most=FEW * 2, check=check)
+
+
+def test_cache_export_and_import(erofs_only):
+    built(erofs_only)
+    sweep(erofs_only, ["build", "-q", "--cache-to", "type=local,dest={root}-out,mode=max,cache-mounts=true", "-t", "made", "context"], {BASE, "made:latest"},
+          most=FEW * 2, check=check_layout)
+    cache = erofs_only.top / "cache"
+    erofs_only.prepare(["build", "-q", "--cache-to", f"type=local,dest={cache},mode=max,cache-mounts=true", "context"], ["rmi", "made"], ["builder", "prune", "-af"])
+    sweep(erofs_only, ["build", "-q", "--cache-from", f"type=local,src={cache}", "-t", "again", "context"], {BASE}, {"again:latest"}, most=FEW * 2)
+
+
+def test_builder_prune(bench):
+    built(bench)
+    sweep(bench, ["builder", "prune", "-af"], {BASE, "made:latest"}, most=FEW)
+
+
+def test_system_prune(bench):
+    built(bench)
+    bench.prepare(["create", "--name", "box", "--network", "none", "busybox", "true"])
+    sweep(bench, ["system", "prune", "-af", "--volumes"], loses={"made:latest", BASE}, most=FEW)
+
+
+def test_commit(bench):
+    bench.prepare(["run", "--name", "box", "--network", "none", "busybox", "sh", "-c", "echo x > /new; rm /etc/passwd"])
+    deadline = time.monotonic() + 10
+    while list(bench.origin.glob("containers/*/monitor.sock")) and time.monotonic() < deadline:  # its monitor is still leaving
+        time.sleep(0.05)
+    sweep(bench, ["commit", "box", "committed"], {BASE}, {"committed:latest"}, most=FEW)
+
+
+# --- containers ---
+
+def traces(ids):
+    """What the machine still has of them."""
+    found = [f"/run/mica/{d}/{i}" for d in ("bundles", "crun", "runc") for i in ids if os.path.exists(f"/run/mica/{d}/{i}")]
+    return found + [f"/sys/fs/cgroup/{top}/mica-{i}" for top in os.listdir("/sys/fs/cgroup") for i in ids if os.path.exists(f"/sys/fs/cgroup/{top}/mica-{i}")]
+
+
+def faulted(bench, root, command, fault, marker, codes):
+    """One faulted run of a command about containers; afterwards `ps` tells the truth, `rm -f` works and nothing is left."""
+    ids = set(os.listdir(root / "containers"))
+    done = bench.run(root, *command, fault=fault)
+    ids |= set(os.listdir(root / "containers"))
+    where = f"MICA_FAULT={fault} mica {' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+    assert done.returncode in codes, where
+    bench.sound(root, where)
+    for line in bench.must(root, "ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.State}}").stdout.splitlines():
+        container, state = line.split()
+        pid = json.loads(bench.must(root, "inspect", container).stdout)[0]["State"]["Pid"]
+        assert (state == "running") == (pid > 0), f"{where}\n{line}"
+        bench.must(root, "rm", "-f", container)
+    assert bench.must(root, "ps", "-aq").stdout == "", where
+    bench.must(root, "container", "prune", "-f")
+    assert traces(ids) == [], f"{where}\n{traces(ids)}"
+    assert subprocess.run(["pgrep", "-fx", f"sleep {marker}"], stdout=subprocess.PIPE, text=True).stdout == "", f"{where}\nits process goes on"
+    for name in os.listdir(root / "containers"):
+        os.utime(root / "containers" / name, (1, 1))
+    bench.must(root, "image", "prune", "-f")
+    assert os.listdir(root / "containers") == [] and os.listdir(root / "tmp") == [], where
+    bench.sound(root, f"{where}\nafter a collection")
+    return done.returncode
+
+
+@pytest.mark.parametrize("what", ["create", "start", "run", "rm"])
+def test_containers(erofs_only, what):
+    """The calls of the monitor count on after those of the client: whichever makes the n-th one dies or fails."""
+    bench, marker = erofs_only, str(20000000 + os.getpid())
+    sleeper = ["--network", "none", "busybox", "sleep", marker]
+    commands = {"create": ["create", "--name", "box", *sleeper], "start": ["start", "box"], "run": ["run", "--rm", "--network", "none", "busybox", "true"],
+                "rm": ["rm", "-f", "box"]}
+    if what == "start":
+        bench.prepare(["create", "--name", "box", *sleeper])
+    root = bench.fresh("count-root")
+    if what == "rm":
+        bench.must(root, "run", "-d", "--name", "box", *sleeper)
+    done = bench.run(root, *commands[what], count=bench.top / "count")
+    assert done.returncode == 0, done.stderr
+    n = int((bench.top / "count").read_text().split()[1]) + (60 if what in ("start", "run") else 0)  # the monitor writes no count
+    bench.must(root, "container", "prune", "-f")
+    bench.run(root, "rm", "-f", "box")
+    codes = []
+    for at in range(1, n + 1, max(n // (FEW * 2), 1)):
+        for kind in ("kill", "EIO") if what != "rm" else ("kill",):
+            root = bench.fresh("root")
+            if what == "rm":
+                bench.must(root, "run", "-d", "--name", "box", *sleeper)
+            codes.append(faulted(bench, root, commands[what], f"any:{at}:{kind}", marker, (0, 1, 125, 126, 127, -9)))
+    assert codes.count(-9) > 2
