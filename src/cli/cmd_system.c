@@ -1,6 +1,7 @@
 /*
  * mica system df, fsck, info.
  */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -12,6 +13,7 @@
 #include "cli/context.h"
 #include "cli/format/table.h"
 #include "cli/terminal.h"
+#include "fs/userns.h"
 #include "store/container.h"
 #include "store/maintain.h"
 
@@ -118,6 +120,17 @@ static char *operating_system(void)
         return name ? name : xstrdup("Linux");
 }
 
+/* As docker has it: "name=<what>,<key>=<value>". */
+static void add_security(JsonValue *info)
+{
+        JsonValue *options = json_value_new_array();
+
+        json_value_append_string(options, "name=seccomp,profile=builtin");
+        if (user_id() != 0)
+                json_value_append_string(options, userns_has_uid(1) ? "name=rootless" : "name=rootless,ids=1");
+        json_value_set(info, "SecurityOptions", options);
+}
+
 static int info_value(Cli *cli, JsonValue **ret, Error *err)
 {
         _cleanup_free_ char *system = operating_system();
@@ -151,8 +164,28 @@ static int info_value(Cli *cli, JsonValue **ret, Error *err)
         json_value_set_int(info, "MemTotal", memory_size());
         json_value_set_string(info, "Name", host.nodename);
         json_value_set_string(info, "ServerVersion", MICA_VERSION);
+        add_security(info);
         *ret = info;
         return 0;
+}
+
+/* "name=seccomp,profile=builtin" is a line " seccomp" and a line "  Profile: builtin". */
+static void print_options(Cli *cli, const JsonValue *options)
+{
+        for (size_t i = 0; i < json_value_size(options); i++) {
+                _cleanup_strlist_ StrList parts = { 0 };
+
+                strlist_split(&parts, json_value_string(json_value_at(options, i)), ',');
+                for (size_t k = 0; k < parts.n_items; k++) {
+                        const char *name = str_after(parts.items[k], "name="), *equals = strchr(parts.items[k], '=');
+
+                        if (name)
+                                fprintf(cli->out, " %s\n", name);
+                        else if (equals)
+                                fprintf(cli->out, "  %c%.*s: %s\n", toupper((unsigned char)parts.items[k][0]), (int)(equals - parts.items[k]) - 1,
+                                        parts.items[k] + 1, equals + 1);
+                }
+        }
 }
 
 static void print_info(Cli *cli, const JsonValue *info)
@@ -169,6 +202,7 @@ static void print_info(Cli *cli, const JsonValue *info)
                 { "Storage Driver", "Driver" },
                 { " Reason", "DriverReason" },
                 { "Logging Driver", "LoggingDriver" },
+                { "Security Options", "SecurityOptions" },
                 { "Kernel Version", "KernelVersion" },
                 { "Operating System", "OperatingSystem" },
                 { "OSType", "OSType" },
@@ -183,12 +217,16 @@ static void print_info(Cli *cli, const JsonValue *info)
                 const JsonValue *value = json_value_get(info, lines[i].field);
                 _cleanup_free_ char *size = streq(lines[i].field, "MemTotal") ? str_from_size_binary((uint64_t)json_value_int(value, 0)) : NULL;
 
-                if (size)
+                if (streq(lines[i].field, "SecurityOptions")) {
+                        fprintf(cli->out, "%s:\n", lines[i].label);
+                        print_options(cli, value);
+                } else if (size) {
                         fprintf(cli->out, "%s: %s\n", lines[i].label, size);
-                else if (json_value_string(value))
+                } else if (json_value_string(value)) {
                         fprintf(cli->out, "%s: %s\n", lines[i].label, json_value_string(value));
-                else
+                } else {
                         fprintf(cli->out, "%s: %lld\n", lines[i].label, (long long)json_value_int(value, 0));
+                }
         }
 }
 
@@ -215,5 +253,6 @@ const Command command_info = {
         .summary = "Display system-wide information",
         .options = { info_options },
         .options_size = sizeof(InfoOptions),
+        .flags = COMMAND_NAMESPACE_TRY,
         .run = run_info,
 };

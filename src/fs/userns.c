@@ -420,6 +420,9 @@ int userns_enter(const char *state_dir, Error *err)
                         return error_errno(err, errno, "cannot lock '%s'", path);
         if (join_or_make(file, path, err) < 0)
                 return -1;
+        /* Mounts are made in a mount namespace that belongs to it. AppArmor lets a user namespace be made and gives no rights in it. */
+        if (unshare(CLONE_NEWNS) < 0)
+                return refuse(errno, "make a mount namespace in it", err);
         outside.entered = true;
         return 0;
 }

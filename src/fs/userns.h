@@ -19,8 +19,8 @@
 #include "base/error.h"
 
 /*
- * Enters the namespace. `state_dir`: a directory that only this user may write. Does nothing for root and where it was done. A process that fails to enter may
- * go on as the user it is. Errors: DENIED (this system lets users make none; the message names the setting).
+ * Enters the namespace, and a mount namespace of this process's own. `state_dir`: a directory that only this user may write. Does nothing for root and where it
+ * was done. A process that fails to enter may go on as the user it is. Errors: DENIED (this system lets users make none; the message names the setting).
  */
 int userns_enter(const char *state_dir, Error *err);
 

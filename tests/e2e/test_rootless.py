@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 import pytest
-
 from conftest import TIMEOUT, Mica, Result, import_busybox, require_root, require_tool
+from git_server import Site, make_repository
 
 UID = 61000 + os.getpid() % 4000
 FIRST = 100_000_000 + os.getpid() % 4000 * 65536  # of its range
@@ -68,6 +68,10 @@ class Rootless(Mica):
             kwargs.setdefault(name, subprocess.PIPE)
         kwargs.setdefault("stdin", subprocess.DEVNULL)
         return subprocess.Popen(self.argv(self.path, *args), env={**self.env, **(env or {})}, cwd=self.home, **kwargs)
+
+    def popen_as(self, *args):
+        """Another program as the user."""
+        return subprocess.Popen(self.argv(require_tool(args[0]), *args[1:]), env=self.env, cwd=self.home, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     def processes(self):
         """Of the user or of its ranges: [(pid, name)]."""
@@ -200,12 +204,14 @@ RUN --mount=type=cache,target=/c echo once >> /c/n && cp /c/n /app/n && rm -r /h
     settled(user)
 
 
-def test_stores_are_separate(user, mica, busybox_tar):
+def test_stores_are_separate(single, mica, busybox_tar):
     """The user's images are not root's, nor the other way round."""
-    assert str(user.top / "data" / "mica") in user("info").out
-    assert user("images", "-q").out != "" and mica("images", "-q").out == ""
-    assert (user.top / "data" / "mica").stat().st_uid == UID
-    assert (user.top / "run" / "mica").stat().st_uid == UID
+    info = single("info").out
+    assert str(single.top / "data" / "mica") in info and " rootless\n  Ids: 1\n" in info
+    assert "rootless" not in mica("info").out
+    assert single("images", "-q").out != "" and mica("images", "-q").out == ""
+    assert (single.top / "data" / "mica").stat().st_uid == UID
+    assert (single.top / "run" / "mica").stat().st_uid == UID
 
 
 def test_interrupt(user):
@@ -350,19 +356,19 @@ RUN --mount=type=cache,target=/c,uid=1000,gid=50,mode=0750 --mount=type=secret,i
     settled(user)
 
 
-def test_devices(user, busybox_tar):
+def test_devices(single):
     """A device in a layer cannot be made: it is left out on disk, kept in the image, and what is /dev in a container is there."""
-    archive = user.home / "nodes.tar"
+    archive = single.home / "nodes.tar"
     with tarfile.open(archive, "w") as tar:
         for name, kind in (("null", tarfile.CHRTYPE), ("pipe", tarfile.FIFOTYPE)):
             info = tarfile.TarInfo(name)
             info.type, info.devmajor, info.devminor, info.mode = kind, 1, 3, 0o666
             tar.addfile(info)
-    context = user.context({"Dockerfile": "FROM busybox\nADD nodes.tar /n/\nRUN test -p /n/pipe && test ! -e /n/null && echo > /dev/null\n"})
+    context = single.context({"Dockerfile": "FROM busybox\nADD nodes.tar /n/\nRUN test -p /n/pipe && test ! -e /n/null && echo > /dev/null\n"})
     shutil.copy(archive, context / "nodes.tar")
-    user("build", "-t", "nodes", context)
-    user("save", "-o", user.home / "saved.tar", "nodes")
-    with tarfile.open(user.home / "saved.tar") as saved:
+    single("build", "-t", "nodes", context)
+    single("save", "-o", single.home / "saved.tar", "nodes")
+    with tarfile.open(single.home / "saved.tar") as saved:
         names = [m.name for layer in json.load(saved.extractfile("manifest.json"))[0]["Layers"] for m in tarfile.open(fileobj=saved.extractfile(layer))]
     assert "n/null" in names and "n/pipe" in names
 
@@ -437,23 +443,64 @@ def test_state_directory(single):
         shutil.rmtree(place, ignore_errors=True)
 
 
-def test_side_by_side(user):
+def test_side_by_side(single):
     """Commands that start at the same moment end up in one namespace, so that each container can be entered."""
-    started = [user.popen("run", "-d", "--name", f"side{i}", "busybox", "sleep", "1000") for i in range(4)]
+    started = [single.popen("run", "-d", "--name", f"side{i}", "busybox", "sleep", "1000") for i in range(4)]
     for process in started:
         assert process.wait(60) == 0, process.stderr.read()
     for i in range(4):
-        assert user("exec", f"side{i}", "hostname").code == 0
-    user("rm", "-f", *(f"side{i}" for i in range(4)))
-    settled(user)
+        assert single("exec", f"side{i}", "hostname").code == 0
+    single("rm", "-f", *(f"side{i}" for i in range(4)))
+    settled(single)
 
 
-def test_runc(user):
+def test_runc(ranges):
     """The other runtime."""
     env = {"MICA_RUNTIME": require_tool("runc")}
-    assert user("run", "--rm", "busybox", "id", "-u", env=env).out == "0\n"
-    user("run", "-d", "--name", "one", "busybox", "sleep", "1000", env=env)
-    assert user("exec", "one", "id", "-u").out == "0\n"
-    user("rm", "-f", "one")
-    user("build", user.context({"Dockerfile": "FROM busybox\nRUN touch /x\n"}), env=env)
-    settled(user)
+    assert ranges("run", "--rm", "busybox", "id", "-u", env=env).out == "0\n"
+    ranges("run", "-d", "--name", "one", "busybox", "sleep", "1000", env=env)
+    assert ranges("exec", "one", "id", "-u").out == "0\n"
+    ranges("rm", "-f", "one")
+    ranges("build", ranges.context({"Dockerfile": "FROM busybox\nRUN touch /x\n"}), env=env)
+    settled(ranges)
+
+
+def test_namespaces_of_the_host(single):
+    """--pid host and --network host show the host's /proc and /sys, which a user namespace cannot mount."""
+    assert single("run", "--rm", "--pid", "host", "busybox", "cat", "/proc/sys/kernel/random/boot_id").out == Path("/proc/sys/kernel/random/boot_id").read_text()
+    assert single("run", "--rm", "--pid", "host", "busybox", "cat", "/proc/1/comm").out == Path("/proc/1/comm").read_text()
+    assert "lo" in single("run", "--rm", "--network", "host", "busybox", "ls", "/sys/class/net").out.split()
+    single.fails(1, "run", "--rm", "--privileged", "busybox", "sh", "-c", "echo 1 > /proc/sys/vm/drop_caches")
+
+
+def test_terminal(user):
+    """-it: a terminal of the container's own, whether there is a group for it or not."""
+    import pty
+    master, slave = pty.openpty()
+    process = user.popen("run", "--rm", "-it", "busybox", "sh", "-c", "tty; exit 4", stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    shown = b""
+    while True:
+        try:
+            data = os.read(master, 4096)
+        except OSError:
+            break
+        if not data:
+            break
+        shown += data
+    os.close(master)
+    assert process.wait(30) == 4 and b"/dev/pts/0" in shown
+
+
+def test_sources(single, tmp_path):
+    """git as the source of a build, an agent for RUN: both look at whose files are whose."""
+    make_repository(tmp_path, "app", {"Dockerfile": "FROM busybox\nCOPY . /src\nRUN --mount=type=ssh test -S $SSH_AUTH_SOCK\n"})
+    site = Site(tmp_path)
+    agent = single.popen_as("ssh-agent", "-D", "-a", f"{single.home}/agent")
+    try:
+        single("build", "-t", "git", "--ssh", f"default={single.home}/agent", f"{site.url}/app.git#main")
+        assert single("run", "--rm", "git", "ls", "/src").out == "Dockerfile\n"
+    finally:
+        site.close()
+        agent.kill()
+        agent.wait()
