@@ -14,6 +14,7 @@ void copy_plan_done(CopyPlan *plan)
                 free(plan->items[i].name);
                 free(plan->items[i].data);
                 free(plan->items[i].url);
+                free(plan->items[i].version);
                 free(plan->items[i].pattern);
                 ignore_matcher_free(plan->items[i].include);
                 if (plan->items[i].fd >= 0)
@@ -53,11 +54,12 @@ CopyItem *copy_plan_add_download(CopyPlan *plan, const char *name, const char *u
         return item;
 }
 
-void copy_plan_add_later(CopyPlan *plan, const char *url, const Digest *identity)
+void copy_plan_add_later(CopyPlan *plan, const char *url, const char *version, const Digest *identity)
 {
         CopyItem *item = add_item(plan, COPY_NODE, "");
 
         item->url = xstrdup(url);
+        item->version = xstrdup(version);
         item->identity = *identity;
 }
 

@@ -34,6 +34,7 @@ typedef struct CopyItem {
         uint64_t size;
         int64_t mtime_ns;
         char *url;     /* COPY_FILE, and what copy_plan_add_later() was given */
+        char *version; /* of what copy_plan_add_later() was given, for people: "commit 0123…" */
         Digest digest; /* COPY_FILE */
         bool expected; /* the digest is --checksum: it alone is the key, whatever date the server gives */
         bool unpack;   /* archives become what is in them */
@@ -62,7 +63,7 @@ void copy_plan_add_bytes(CopyPlan *plan, const char *name, const void *data, siz
 CopyItem *copy_plan_add_download(CopyPlan *plan, const char *name, const char *url, bool unpack);
 
 /* The content of a directory that is not there yet: `identity` is its key, `url` where it comes from. Whoever adds it fills in tree and node. */
-void copy_plan_add_later(CopyPlan *plan, const char *url, const Digest *identity);
+void copy_plan_add_later(CopyPlan *plan, const char *url, const char *version, const Digest *identity);
 
 /* Adds everything that decides about the result, but the stage below, to a key. */
 int copy_plan_hash(CopyPlan *plan, Hash *hash, TreeProgress progress, void *user, Error *err);

@@ -234,6 +234,19 @@ static char *changed_below(const Explaining *ex, size_t at)
         return NULL;
 }
 
+/* As much of "sha256:0123…" and "commit 0123…" as people compare. */
+#define SHORT_VALUE (strlen("sha256:") + 12)
+
+/* What a URL or a repository gave then, and what now. */
+static void add_download(const ExplainChange *change, StrList *parts)
+{
+        if (str_empty(change->before) || str_empty(change->after))
+                strlist_addf(parts, "what %s gives changed", change->name);
+        else
+                strlist_addf(parts, "what %s gives changed (%.*s before, %.*s now)", change->name, (int)SHORT_VALUE, change->before, (int)SHORT_VALUE,
+                             change->after);
+}
+
 static char *sentence(const Explaining *ex, size_t at, const ExplainChanges *changes)
 {
         size_t counts[_EXPLAIN_KINDS] = { 0 };
@@ -265,7 +278,7 @@ static char *sentence(const Explaining *ex, size_t at, const ExplainChanges *cha
         if (counts[EXPLAIN_MOUNT])
                 strlist_addf(&parts, "the mount %s changed", first[EXPLAIN_MOUNT]->name);
         if (counts[EXPLAIN_DOWNLOAD])
-                strlist_addf(&parts, "what %s gives changed", first[EXPLAIN_DOWNLOAD]->name);
+                add_download(first[EXPLAIN_DOWNLOAD], &parts);
         if (counts[EXPLAIN_STAGE])
                 strlist_addf(&parts, "what it reads from (%s) changed", first[EXPLAIN_STAGE]->name);
         if (counts[EXPLAIN_BELOW]) {

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "build/engine.h"
+#include "http/client.h"
 
 static void add_digest(ExplainStep *step, ExplainKind kind, const char *name, const Digest *digest)
 {
@@ -218,9 +219,12 @@ void explain_note_files(Work *work)
 
         for (size_t i = 0; i < work->plan.n_items; i++) {
                 const CopyItem *item = &work->plan.items[i];
+                _cleanup_free_ char *shown = item->url ? http_url_shown(item->url) : NULL;
 
-                if (item->kind == COPY_FILE && item->url)
-                        add_digest(step, EXPLAIN_DOWNLOAD, item->url, &item->digest);
+                if (item->version)
+                        explain_step_add(step, EXPLAIN_DOWNLOAD, shown, item->version);
+                else if (item->kind == COPY_FILE && shown)
+                        add_digest(step, EXPLAIN_DOWNLOAD, shown, &item->digest);
         }
         (void)copy_plan_each_file(&work->plan, add_file, step, &ignored);
         for (size_t i = 0; i < work->n_mount_plans; i++)

@@ -41,6 +41,7 @@ int git_add(Build *build, Work *work, const char *source, Error *err)
 {
         _cleanup_git_source_ GitSource git = { 0 };
         _cleanup_git_url_ GitUrl url = { 0 };
+        _cleanup_free_ char *version = NULL;
         Digest key;
         int is_git;
 
@@ -52,7 +53,8 @@ int git_add(Build *build, Work *work, const char *source, Error *err)
         if (resolve(build, work, source, &git, err) < 0)
                 return -1;
         key = git_source_key(&git);
-        copy_plan_add_later(&work->plan, source, &key);
+        version = xasprintf("commit %s", git.commit);
+        copy_plan_add_later(&work->plan, source, version, &key);
         return 1;
 }
 

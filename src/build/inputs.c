@@ -4,12 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/mem.h"
 #include "build/engine.h"
 #include "build/named.h"
 #include "dockerfile/limits.h"
+#include "dockerfile/pattern.h"
+#include "http/client.h"
 
 void build_inputs_done(BuildInputs *inputs)
 {
@@ -24,6 +27,7 @@ void build_inputs_done(BuildInputs *inputs)
         }
         free(inputs->trees);
         strlist_done(&inputs->files);
+        strlist_done(&inputs->elsewhere);
         *inputs = (BuildInputs){ 0 };
 }
 
@@ -92,22 +96,71 @@ static void add_nodes(BuildInputTree *tree, const TreeNode *node)
                 add_nodes(tree, node->children[i]);
 }
 
-/* The path without symbolic links in its directory, and where a link in the last place leads. */
+/* As the kernel counts them. */
+#define LINKS_MAX 40
+
+static char *join(const char *dir, const char *name)
+{
+        return xasprintf("%s%s%s", dir, *dir ? "/" : "", name);
+}
+
+/*
+ * Follows `path` below `root` ("": the root of this machine) through all symbolic links, as far as it is there, and adds the place of each link, and at last
+ * where they lead, to `to`: paths below the root, without links in them.
+ */
+static void add_links(const char *root, const char *path, StrList *to)
+{
+        _cleanup_free_ char *left = xstrdup(path), *at = xstrdup("");
+
+        for (unsigned n_links = 0; left[strspn(left, "/")] && n_links < LINKS_MAX;) {
+                const char *name = left + strspn(left, "/");
+                size_t n = strcspn(name, "/");
+                _cleanup_free_ char *part = xstrndup(name, n), *rest = xstrdup(name + n), *next = join(at, part), *full = xasprintf("%s/%s", root, next);
+                char target[PATH_MAX];
+                ssize_t size = streq(part, "..") ? -1 : readlink(full, target, sizeof(target) - 1);
+
+                if (size >= 0) {
+                        target[size] = '\0';
+                        if (!strlist_has(to, next))
+                                strlist_add(to, next);
+                        free(left);
+                        left = xasprintf("%s%s", target, rest);
+                        if (*target == '/')
+                                at[0] = '\0';
+                        n_links++;
+                        continue;
+                }
+                free(left);
+                left = TAKE_PTR(rest);
+                if (streq(part, "..")) {
+                        char *slash = strrchr(at, '/');
+
+                        *(slash ? slash : at) = '\0';
+                } else if (!streq(part, ".")) {
+                        free(at);
+                        at = TAKE_PTR(next);
+                }
+        }
+        if (!strlist_has(to, at))
+                strlist_add(to, at);
+}
+
+/* A file of this machine, and all links on the way to it. */
 static void add_file(BuildInputs *inputs, const char *path)
 {
-        const char *slash = strrchr(path, '/');
-        _cleanup_free_ char *dir = slash ? xstrndup(path, MAX((size_t)(slash - path), (size_t)1)) : xstrdup("."), *absolute = NULL;
-        char *real_dir = realpath(dir, NULL), *real = realpath(path, NULL);
+        char cwd[PATH_MAX];
+        _cleanup_free_ char *absolute = *path == '/' ? xstrdup(path) : getcwd(cwd, sizeof(cwd)) ? xasprintf("%s/%s", cwd, path) : NULL;
+        _cleanup_strlist_ StrList found = { 0 };
 
-        if (real_dir) {
-                absolute = xasprintf("%s/%s", streq(real_dir, "/") ? "" : real_dir, slash ? slash + 1 : path);
-                if (!strlist_has(&inputs->files, absolute))
-                        strlist_add(&inputs->files, absolute);
+        if (!absolute || http_is_url(path))
+                return;
+        add_links("", absolute, &found);
+        for (size_t i = 0; i < found.n_items; i++) {
+                _cleanup_free_ char *full = xasprintf("/%s", found.items[i]);
+
+                if (!strlist_has(&inputs->files, full))
+                        strlist_add(&inputs->files, full);
         }
-        if (real && !strlist_has(&inputs->files, real))
-                strlist_add(&inputs->files, real);
-        free(real_dir);
-        free(real);
 }
 
 static void read_ignore(BuildInputs *inputs, const char *root, StrList *patterns)
@@ -127,6 +180,7 @@ static void add_tree(BuildInputs *inputs, SourceTree *from, const StrList *ignor
         _cleanup_strlist_ StrList own = { 0 };
         _cleanup_error_ Error ignored = ERROR_INIT;
         char *root = source_tree_is_live(from) ? fd_path(source_tree_root_fd(from)) : NULL;
+        const StrList *uses;
         BuildInputTree *tree;
 
         if (!root)
@@ -134,7 +188,11 @@ static void add_tree(BuildInputs *inputs, SourceTree *from, const StrList *ignor
         GROW(inputs->trees, inputs->capacity, inputs->n_trees + 1);
         tree = &inputs->trees[inputs->n_trees++];
         *tree = (BuildInputTree){ .root = root };
-        strlist_copy(&tree->uses, source_tree_uses(from, &tree->parents));
+        uses = source_tree_uses(from, &tree->parents);
+        strlist_copy(&tree->uses, uses);
+        for (size_t i = 0; i < uses->n_items; i++)
+                if (!path_pattern_has_wildcards(uses->items[i]))
+                        add_links(root, uses->items[i], &tree->uses);
         if (!ignore)
                 read_ignore(inputs, root, &own);
         ignore = ignore ? ignore : &own;
@@ -161,6 +219,17 @@ static void add_dockerfile(BuildInputs *inputs, const BuildOptions *options)
         }
 }
 
+/* What no directory of this machine holds: asked again by each build, but nothing tells when it changes. */
+static void add_elsewhere(Build *build, StrList *to)
+{
+        size_t n;
+        const SourceRecord *sources = sources_get(build->sources, &n);
+
+        for (size_t i = 0; i < n; i++)
+                if (sources[i].kind == SOURCE_HTTP || sources[i].kind == SOURCE_GIT)
+                        strlist_add(to, sources[i].uri);
+}
+
 void build_inputs_collect(Build *build, BuildInputs *ret)
 {
         const BuildOptions *options = build->options;
@@ -168,6 +237,7 @@ void build_inputs_collect(Build *build, BuildInputs *ret)
         void *tree;
 
         ret->started = build->started;
+        add_elsewhere(build, &ret->elsewhere);
         add_dockerfile(ret, options);
         if (options->context) {
                 _cleanup_free_ char *ignore = xasprintf("%s/.dockerignore", options->context);

@@ -23,6 +23,7 @@ typedef struct BuildInputs {
         BuildInputTree *trees;
         size_t n_trees, capacity;
         StrList files;     /* absolute: Dockerfile, ignore files, secrets, roots of contexts; some may not be there */
+        StrList elsewhere; /* URLs and repositories: nothing here tells when they change */
         Timestamp started; /* of the build: what has changed since may have been read before */
 } BuildInputs;
 

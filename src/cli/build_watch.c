@@ -79,6 +79,11 @@ void build_watch_free(BuildWatch *watch)
         free(watch);
 }
 
+const BuildInputs *build_watch_inputs(const BuildWatch *watch)
+{
+        return &watch->inputs;
+}
+
 size_t build_watch_size(const BuildWatch *watch)
 {
         return map_size(watch->by_path);

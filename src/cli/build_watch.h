@@ -20,6 +20,8 @@ DEFINE_CLEANUP(BuildWatch *, build_watch_free)
 
 /* What to watch from now on; takes the inputs over (they become empty). Errors: LIMIT (too many watches). */
 int build_watch_set(BuildWatch *watch, BuildInputs *inputs, Error *err);
+/* The inputs that were set last; borrowed. */
+const BuildInputs *build_watch_inputs(const BuildWatch *watch);
 size_t build_watch_size(const BuildWatch *watch); /* directories watched */
 
 /*

@@ -44,12 +44,24 @@ static void tell_changes(const StrList *changes)
         fputc('\n', stderr);
 }
 
+static void tell_elsewhere(const StrList *uris)
+{
+        for (size_t i = 0; i < uris->n_items && i < CHANGES_SHOWN; i++) {
+                _cleanup_free_ char *shown = str_printable(uris->items[i], strlen(uris->items[i]));
+
+                fprintf(stderr, "%snot watched, but asked at each build: %s\n", i ? "" : "\n", shown);
+        }
+        if (uris->n_items > CHANGES_SHOWN)
+                fprintf(stderr, "and %zu more\n", uris->n_items - CHANGES_SHOWN);
+}
+
 /* 1: build again; 0: the user has had enough. */
 static int wait_for_change(BuildWatch *watch, const volatile sig_atomic_t *cancel, Error *err)
 {
         _cleanup_strlist_ StrList changes = { 0 };
         int r;
 
+        tell_elsewhere(&build_watch_inputs(watch)->elsewhere);
         fprintf(stderr, "\nwatching %zu director%s for changes (Ctrl-C ends)\n", build_watch_size(watch), build_watch_size(watch) == 1 ? "y" : "ies");
         r = build_watch_wait(watch, cancel, &changes, err);
         if (r > 0)

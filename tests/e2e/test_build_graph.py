@@ -1,6 +1,10 @@
 """mica build --graph: what would be built, for people (Graphviz) and for programs, before anything runs."""
 import re
 import resource
+import subprocess
+
+from conftest import require_tool
+from git_server import Site, make_repository
 
 DOCKERFILE = """ARG BASE=busybox
 FROM $BASE AS one
@@ -97,6 +101,32 @@ def test_dot(mica, busybox, context):
             assert re.fullmatch(rf"digraph build \{{| *\}}| *(?:rankdir=LR|penwidth=2|style=dashed|label={quoted});| *node {attributes};| *subgraph cluster_\d+ \{{|"
                                 rf" *{quoted} {attributes};| *{quoted} -> {quoted}(?: {attributes})?;", line), line
         assert "\x1b" not in out and "\n\n" not in out
+
+
+def test_dot_is_taken_by_graphviz(mica, busybox, context):
+    """Whatever is in names and commands: the program that everybody draws with reads it."""
+    dot = require_tool("dot")
+    top = context({"Dockerfile": 'FROM busybox AS a-b.c_1\nRUN echo "quoted \\\\ \'both\' <b>&amp; \\n" | tr a-z A-Z\nRUN echo \\\n  two lines\nFROM scratch AS digraph\n'
+                                 'COPY --from=a-b.c_1 /etc/group "/with space"\nRUN --mount=from=a-b.c_1,target=/m ["x", "{y|z}"]\n'})
+    drawn = subprocess.run([dot, "-Tsvg"], input=mica("build", "--graph", top).raw_out, capture_output=True, check=True)
+    assert drawn.stderr == b"" and b"quoted" in drawn.stdout and drawn.stdout.count(b'class="node"') == 7 and drawn.stdout.count(b'class="cluster"') == 2
+
+
+def test_contexts_from_elsewhere(mica, tmp_path):
+    """A graph of what is not here: the repository is asked for its Dockerfile, and nothing is run."""
+    require_tool("git")
+    (tmp_path / "repositories").mkdir()
+    site = Site(tmp_path / "repositories")
+    try:
+        make_repository(tmp_path / "repositories", "r", {"sub/Dockerfile": "FROM scratch AS one\nCOPY f /f\nFROM scratch\nCOPY --from=one /f /g\n", "sub/f": "x"})
+        site.files["Dockerfile"] = f"FROM scratch\nADD {site.url}/missing /m\n".encode()
+        found = graph(mica, f"{site.url}/r.git#main:sub")
+        assert {"COPY f /f", "COPY --from=one /f /g"} <= {n["name"].split("] ")[-1] for n in nodes_of(found).values()}, found
+        found = graph(mica, f"{site.url}/Dockerfile")
+        assert [n["state"] for n in nodes_of(found).values() if "ADD" in n["name"]] == ["run"], "what it adds is asked for when it is built"
+        assert "cannot fetch" in mica.fails(1, "build", "--graph", f"{site.url}/nothing").err
+    finally:
+        site.close()
 
 
 def test_errors(mica, context):

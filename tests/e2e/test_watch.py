@@ -10,6 +10,9 @@ import time
 
 import pytest
 
+from conftest import require_tool
+from git_server import Site, commit_files, make_repository
+
 pytestmark = pytest.mark.usefixtures("root_only")
 WATCHING = "for changes (Ctrl-C ends)"
 
@@ -177,6 +180,78 @@ def test_other_inputs(watch, context, tmp_path):
     (top / "bound/x").write_text("Y")
     (extra / "unused").write_text("U")
     w.quiet()
+
+
+def test_every_link_of_a_chain(mica, watch, context, tmp_path):
+    """A link on the way, to the Dockerfile, the context or inside of it, that leads elsewhere is a change."""
+    top = context({"Dockerfile": "FROM busybox\nCOPY first/file /f\nRUN cat /f\n", "one/file": "one", "two/file": "two"})
+    (top / "links").mkdir()
+    (top / "first").symlink_to("links/second")
+    (top / "links/second").symlink_to("../third")
+    (top / "third").symlink_to("/one")  # from the root of the context
+    away = tmp_path / "away"
+    (away / "in").mkdir(parents=True)
+    (away / "in/real").write_text((top / "Dockerfile").read_text())
+    (away / "in/other").write_text("FROM busybox\nCOPY first/file /g\nRUN cat /g && echo other\n")
+    (away / "in/middle").symlink_to("real")
+    (away / "dir").symlink_to("in")
+    (away / "Dockerfile").symlink_to("dir/middle")
+    (tmp_path / "context").symlink_to(top)
+    w = watch(tmp_path / "context", "-f", away / "Dockerfile")
+    assert "one" in w.next()
+
+    def move(link, target):
+        link.with_name("new").symlink_to(target)
+        link.with_name("new").rename(link)
+
+    move(top / "third", "two")
+    assert "two" in w.next()
+    move(top / "links/second", "../one")
+    assert "second" in w.next()
+    move(away / "in/middle", "other")
+    assert "other" in w.next()
+    (away / "in2").mkdir()
+    (away / "in2/middle").write_text("FROM busybox\nRUN echo in2\n")
+    move(away / "dir", "in2")
+    assert "in2" in w.next()
+    (away / "in/other").write_text("not on the way any more")
+    w.quiet()
+    (away / "in2/middle").write_text("FROM busybox\nRUN echo again\n")
+    assert "again" in w.next()
+
+
+def test_ignore_file_of_the_dockerfile(mica, watch, context):
+    top = context({"x.Dockerfile": "FROM busybox\nCOPY . /all\nRUN ls /all\n", "a": "a", "b": "b", ".dockerignore": "b\n"})
+    w = watch(top, "-f", top / "x.Dockerfile")
+    w.next()
+    assert mica("run", "--rm", "app", "ls", "/all").out.split() == ["a", "x.Dockerfile"]
+    (top / "x.Dockerfile.dockerignore").write_text("a\nx*\n")
+    assert "x.Dockerfile.dockerignore: added" in w.next()
+    assert mica("run", "--rm", "app", "ls", "/all").out.split() == ["b"]
+    (top / ".dockerignore").write_text("*\n")  # has no say while the other one is there
+    (top / "x.Dockerfile.dockerignore").unlink()
+    assert "removed" in w.next()
+
+
+def test_what_cannot_be_watched_is_named(mica, watch, context, tmp_path):
+    require_tool("git")
+    (tmp_path / "repositories").mkdir()
+    site = Site(tmp_path / "repositories")
+    try:
+        site.files["f"] = b"content"
+        work, _ = make_repository(tmp_path / "repositories", "r", {"f": "x"})
+        top = context({"Dockerfile": f"FROM busybox\nADD {site.url}/f /f\nADD {site.url}/r.git /r\nCOPY l /l\nRUN cat /f /r/f /l\n", "l": "local"})
+        w = watch(top)
+        text = w.next()
+        assert f"not watched, but asked at each build: {site.url}/f\n" in text and f"asked at each build: {site.url}/r.git" in text
+        site.files["f"] = b"second"
+        commit_files(work, {"f": "y"})
+        w.quiet(0.5)
+        (top / "l").write_text("changed")
+        assert "secondychanged" in w.next(), "a build for another reason sees them"
+        assert "--watch needs a directory as the build context" in mica.fails(1, "build", "--watch", f"{site.url}/r.git").err
+    finally:
+        site.close()
 
 
 def test_changes_while_it_builds(mica, watch, context):
