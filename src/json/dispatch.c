@@ -280,8 +280,11 @@ static int read_object(const JsonField *table, void *object, const JsonValue *va
                         string_map_take((StringMap *)((char *)object + f->offset), key, compact(part));
                         continue;
                 }
-                if (json_value_is_null(member))
+                if (json_value_is_null(member)) {
+                        if (f->flags & JSON_NULL_IS_EMPTY)
+                                seen |= UINT64_C(1) << index;
                         continue;
+                }
                 if (read_field((char *)object + f->offset, f, member, part, &here, err) < 0)
                         return -1;
                 seen |= UINT64_C(1) << index;

@@ -51,6 +51,7 @@ typedef enum JsonFieldFlags {
         JSON_IGNORE = 1 << 3,     /* neither read nor counted as unknown: known ballast; offset is not used */
         JSON_KEEP_TEXT = 1 << 4,  /* JSON_FIELD_OBJECTS: each item's struct begins with a `char *text`; it takes the item's text, and is written instead of the
                                      fields while it is not NULL */
+        JSON_NULL_IS_EMPTY = 1 << 5, /* for JSON_MANDATORY: null is there, and has nothing in it (Go writes an empty list so) */
 } JsonFieldFlags;
 
 typedef struct JsonField JsonField;

@@ -15,7 +15,7 @@ const JsonField manifest_fields[] = {
         { "mediaType", JSON_FIELD_STRING, offsetof(Manifest, media_type), JSON_OMIT_EMPTY },
         { "artifactType", JSON_FIELD_STRING, offsetof(Manifest, artifact_type), JSON_OMIT_EMPTY },
         { "config", JSON_FIELD_OBJECT, offsetof(Manifest, config), JSON_MANDATORY, descriptor_fields },
-        { "layers", JSON_FIELD_OBJECTS, offsetof(Manifest, layers), JSON_MANDATORY, descriptor_fields, sizeof(Descriptor) },
+        { "layers", JSON_FIELD_OBJECTS, offsetof(Manifest, layers), JSON_MANDATORY | JSON_NULL_IS_EMPTY, descriptor_fields, sizeof(Descriptor) },
         { "subject", JSON_FIELD_OBJECT_PTR, offsetof(Manifest, subject), JSON_OMIT_EMPTY, descriptor_fields, sizeof(Descriptor) },
         { "annotations", JSON_FIELD_STRING_MAP, offsetof(Manifest, annotations), JSON_OMIT_EMPTY },
         JSON_FIELD_END,

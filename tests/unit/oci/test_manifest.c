@@ -76,6 +76,19 @@ static void hostile_manifests_are_refused(void **state)
         }
 }
 
+/* BuildKit writes "layers": null for an image that has none. */
+static void no_layers_can_be_null(void **state)
+{
+        static const char text[] = "{\"schemaVersion\":2,\"config\":" CONFIG ",\"layers\":null}";
+        _cleanup_error_ Error err = ERROR_INIT;
+        Manifest manifest = { 0 };
+
+        if (manifest_parse(text, strlen(text), &manifest, &err) < 0)
+                fail_msg("%s", error_message(&err));
+        assert_int_equal(manifest.layers.n_items, 0);
+        manifest_done(&manifest);
+}
+
 static void embedded_data_must_match(void **state)
 {
         _cleanup_error_ Error err = ERROR_INIT;
@@ -154,6 +167,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_manifest_is_written_as_buildkit_does),
                 cmocka_unit_test(hostile_manifests_are_refused),
+                cmocka_unit_test(no_layers_can_be_null),
                 cmocka_unit_test(embedded_data_must_match),
                 cmocka_unit_test(an_index_gives_the_platforms_image),
                 cmocka_unit_test(media_types_are_a_whole_table),
