@@ -18,6 +18,7 @@
 #include "cli/context.h"
 #include "cli/interrupt.h"
 #include "engine/build_cache.h"
+#include "fs/userns.h"
 
 /* A build that ran nothing added nothing. What goes wrong here is no failure of the build. */
 static void keep_cache_limits(Cli *cli, Store *store)
@@ -71,6 +72,17 @@ static int check_flags(const BuildFlags *flags, const char *path, Error *err)
         return 0;
 }
 
+/* apt-get and its like say "Invalid argument" where they become another user who is not there. */
+static void explain_ids(Cli *cli)
+{
+        _cleanup_free_ char *advice = NULL;
+
+        if (!userns_entered() || userns_has_uid(1))
+                return;
+        advice = userns_advice();
+        cli_note(cli, "note: a RUN fails when it needs another user than root: %s", advice);
+}
+
 /* `inputs` (may be NULL) gets what the build used, also when it fails. */
 static int build_once(Cli *cli, const BuildFlags *flags, BuildRequest *request, BuildInputs *inputs, Error *err)
 {
@@ -98,6 +110,8 @@ static int build_once(Cli *cli, const BuildFlags *flags, BuildRequest *request, 
         build_progress_close(TAKE_PTR(watchers.progress));
         if (explain.text)
                 fputs(explain.text, cli->out);
+        if (r < 0 && err->code == ERROR_EXIT)
+                explain_ids(cli);
         if (r < 0 || result.n_cached < result.n_steps)
                 keep_cache_limits(cli, store);
         if (r < 0 || build_write_files(flags, &result, &watchers.notes, err) < 0)
