@@ -207,7 +207,10 @@ static int run_mapper(const char *program, pid_t pid, uint32_t own, const SubidR
         return child_run(strlist_argv(&argv), NULL, err);
 }
 
-/* In a child, which stays outside: waits until its parent is in the namespace, has it mapped, and writes what went wrong. */
+/*
+ * In a child, which stays outside: waits until its parent is in the namespace, has it mapped, and writes what went wrong. Nothing when the programs are not
+ * there: /etc/subuid is written without them, too.
+ */
 static _noreturn_ void mapper_main(pid_t parent, const Ranges *ranges, int go_fd, int report_fd)
 {
         _cleanup_error_ Error err = ERROR_INIT;
@@ -216,10 +219,12 @@ static _noreturn_ void mapper_main(pid_t parent, const Ranges *ranges, int go_fd
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (read(go_fd, &go, 1) != 1)
                 _exit(1);
-        if (run_mapper("newuidmap", parent, geteuid(), ranges->uids, ranges->n_uids, &err) < 0 ||
-            run_mapper("newgidmap", parent, getegid(), ranges->gids, ranges->n_gids, &err) < 0)
+        if (run_mapper("newuidmap", parent, geteuid(), ranges->uids, ranges->n_uids, &err) == 0 &&
+            run_mapper("newgidmap", parent, getegid(), ranges->gids, ranges->n_gids, &err) == 0)
+                _exit(0);
+        if (err.code != ERROR_NOT_FOUND)
                 fd_write_all(report_fd, error_message(&err), strlen(error_message(&err)));
-        _exit(error_is_set(&err) ? 1 : 0);
+        _exit(1);
 }
 
 typedef struct Mapper {
@@ -255,7 +260,7 @@ static int mapper_start(const Ranges *ranges, Mapper *ret, Error *err)
         return ret->pid < 0 ? -1 : 0;
 }
 
-/* `go`: we are in the namespace. 0 when it is mapped; otherwise *why says what went wrong. */
+/* `go`: we are in the namespace. 0 when it is mapped; otherwise *why may say what went wrong. */
 static int mapper_finish(Mapper *mapper, bool go, Buf *why)
 {
         int status;
@@ -316,9 +321,8 @@ static int make_namespace(Error *err)
                 r = mapper_finish(&mapper, errnum == 0, &why);
         if (errnum)
                 return refuse(errnum, "make a user namespace", err);
-        if (several && r < 0)
-                log_warning("of the ids in /etc/subuid and /etc/subgid none can be used: %s",
-                            why.size ? buf_str(&why) : "the process that maps them was killed");
+        if (why.size)
+                log_warning("of the ids in /etc/subuid and /etc/subgid none can be used: %s", buf_str(&why));
         return r == 0 ? 0 : map_single(uid, gid, err);
 }
 
@@ -382,14 +386,14 @@ static int join_or_make(int file, const char *path, Error *err)
 {
         _cleanup_buf_ Buf known = BUF_INIT(256);
         _cleanup_free_ char *name = NULL;
-        _cleanup_close_ int namespace = -1;
+        _cleanup_close_ int living = -1;
         struct stat st;
         int r;
 
         if (fd_read_to_buf(file, &known) == 0)
-        namespace = find_namespace(inode_of(buf_str(&known)));
-        if (namespace >= 0) {
-                if (setns(namespace, CLONE_NEWUSER) < 0)
+                living = find_namespace(inode_of(buf_str(&known)));
+        if (living >= 0) {
+                if (setns(living, CLONE_NEWUSER) < 0)
                         return error_errno(err, errno, "cannot enter the user namespace of this user's containers");
                 return 0;
         }

@@ -425,6 +425,11 @@ def test_mapper_fails(single):
     result = single("run", "--rm", "busybox", "cat", "/proc/self/uid_map", env={"PATH": f"{single.top}/bin:{os.environ['PATH']}"})
     assert result.out.split() == ["0", str(UID), "1"]
     assert "no rights" in result.err
+    (single.top / "bin" / "newuidmap").unlink()
+    (single.top / "bin" / "crun").symlink_to(require_tool("crun"))
+    enter = single.argv
+    single.argv = lambda *args: enter("env", f"PATH={single.top}/bin", *args)  # no newuidmap there: /etc/subuid alone is nothing to speak of
+    assert single("run", "--rm", "busybox", "/bin/true").err == ""
 
 
 def test_state_directory(single):
