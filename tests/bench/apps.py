@@ -141,8 +141,10 @@ class AppTable:
         self.table, self.engines, self.sizes = table, engines, sizes
 
     def markdown(self):
+        about = ("The applications of `examples/`, from the same bases: one cold build (no cache, packages from the network, compilers), then medians of "
+                 f"{AGAIN} builds with nothing changed and of {AGAIN} with a line of the code changed each. Sizes: layers, not compressed.")
         head = ["application: cold, warm, one line changed", *(engine.title for engine in self.engines), *(f"{engine.title} size" for engine in self.engines)]
-        lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+        lines = [about, "", "| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
         for app, size in self.sizes.items():
             seconds = {(row["tool"], kind): row["seconds"] for kind in KINDS for row in self.table.of(f"{app} {kind}")}
             cells = [app]

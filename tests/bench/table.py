@@ -68,7 +68,7 @@ class Table:
 
     def markdown(self):
         shown = [engine for engine in self.engines if any(row["tool"] == engine.name for row in self.rows)]
-        lines = [f"{self.machine}. Medians of one run of `{command_line()}`, tools in turn.", ""]
+        lines = [f"{self.machine}. Medians of one run of `{command_line()}`, tools in turn; in brackets the ratios to mica.", ""]
         if self.titles:
             lines += self._works(shown)
         for table in self.extra:
