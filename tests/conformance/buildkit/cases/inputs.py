@@ -1,5 +1,6 @@
 """Where a build's files come from: git and http contexts, standard input, ADD from git, named contexts, Dockerfiles elsewhere, source policies."""
 import gzip
+import hashlib
 import json
 
 from casebook import Topic, tar
@@ -149,6 +150,37 @@ case("named-upper-case", "FROM busybox\nCOPY --from=Named a /\n", {}, "--build-c
 case("named-context", "FROM busybox\nCOPY a /\n", {"a": "own\n"}, "--build-context", "context=@BESIDE@/n", beside=_NAMED)
 case("named-no-such-image", "FROM i\n", {}, "--build-context", "i=docker-image://nosuch", fails="nosuch")
 case("named-no-such-directory", "FROM busybox\nCOPY --from=n a /\n", {}, "--build-context", "n=@BESIDE@/missing", beside=_NAMED, fails="missing")
+
+
+def layout(directory, tags):
+    """The files of an OCI layout: {tag: text of the file "who" in its image}. Returns (files, {tag: digest of the manifest})."""
+    files, manifests, digests = {directory + "/oci-layout": '{"imageLayoutVersion":"1.0.0"}'}, [], {}
+
+    def put(data, media_type):
+        digest = hashlib.sha256(data).hexdigest()
+        files[f"{directory}/blobs/sha256/{digest}"] = data
+        return {"mediaType": "application/vnd.oci.image." + media_type, "digest": "sha256:" + digest, "size": len(data)}
+
+    for tag, text in tags.items():
+        layer = tar([("who", text)])
+        config = put(json.dumps({"architecture": "amd64", "os": "linux", "config": {"Env": ["WHO=" + text]}, "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]},
+                                 "history": [{"created": "2020-01-02T03:04:05.678901234Z", "created_by": "who"}], "created": "2020-01-02T03:04:05.678901234Z"}).encode(), "config.v1+json")
+        manifest = put(json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": config, "layers": [put(layer, "layer.v1.tar")]}).encode(), "manifest.v1+json")
+        manifests.append({**manifest, "annotations": {"org.opencontainers.image.ref.name": tag}})
+        digests[tag] = manifest["digest"]
+    files[directory + "/index.json"] = json.dumps({"schemaVersion": 2, "manifests": manifests})
+    return files, digests
+
+
+_LAYOUT, _DIGESTS = layout("l", {"latest": "latest\n", "v1": "one\n"})
+for _name, _tail in [("default", ""), ("tag", ":v1"), ("digest", "@" + _DIGESTS["v1"]), ("tag-and-digest", ":v1@" + _DIGESTS["v1"])]:
+    case("layout-" + _name, "FROM base\nCOPY f /\n", {"f": "f\n"}, "--build-context", f"base=oci-layout://@BESIDE@/l{_tail}", beside=_LAYOUT)
+case("layout-copied-from", "FROM busybox\nCOPY --from=l /who /\n", {}, "--build-context", "l=oci-layout://@BESIDE@/l:v1", beside=_LAYOUT)
+case("layout-mount", "FROM busybox\nRUN --mount=from=l,target=/m cp /m/who /w\n", {}, "--build-context", "l=oci-layout://@BESIDE@/l:v1", beside=_LAYOUT)
+case("layout-replaces-stage", "FROM busybox AS s\nRUN false\nFROM s\nCOPY f /\n", {"f": "f\n"}, "--build-context", "s=oci-layout://@BESIDE@/l", beside=_LAYOUT)
+case("layout-missing-tag", "FROM base\n", {}, "--build-context", "base=oci-layout://@BESIDE@/l:nope", beside=_LAYOUT, fails="nope")
+case("layout-missing-digest", "FROM base\n", {}, "--build-context", "base=oci-layout://@BESIDE@/l@sha256:" + "0" * 64, beside=_LAYOUT, fails="0000|not found")
+case("layout-missing", "FROM base\n", {}, "--build-context", "base=oci-layout://@BESIDE@/nothing", beside=_LAYOUT, fails="nothing|index.json|not found")
 
 
 # Source policies. environment= sends a case through buildx, which reads the file.
