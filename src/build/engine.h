@@ -90,7 +90,7 @@ struct BuildStage {
         char *base_name;     /* FROM, expanded */
         char *platform;      /* --platform, expanded, or NULL */
         BuildStage *base;    /* the stage it starts from, or NULL */
-        BuildStage *scans;   /* a scanner's: the stage that it looks at; sbom.h */
+        bool scans;          /* a scanner's: sbom.h */
         bool needed, no_cache, begun;
         bool replaced;          /* by the named context that `base_name` is: it has no steps */
         bool resolved, missing; /* its base image was looked up; is not there (build->plan_only) */

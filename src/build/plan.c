@@ -89,11 +89,9 @@ int build_source(BuildStage *reader, const Instruction *instruction, const char 
         int index, directory = named_directory(build, from, ret_tree, err);
         size_t at;
 
-        *ret_stage = NULL;
-        if (reader->scans && streq(from, SBOM_SCANNED)) {
-                *ret_stage = reader->scans;
+        *ret_stage = sbom_scanned(reader, from);
+        if (*ret_stage)
                 return 0;
-        }
         if (directory)
                 return directory < 0 ? -1 : 0;
         if (target) {

@@ -13,6 +13,7 @@
 #include "fs/path.h"
 
 #define SCAN_SOURCE "/run/src/core/sbom"
+#define SCAN_EXTRAS "/run/src/extras/"
 #define SCAN_DESTINATION "/run/out"
 /* The largest known, of images with tens of thousands of packages, have some 50 MB. */
 #define DOCUMENT_MAX ((size_t)64 << 20)
@@ -86,15 +87,79 @@ static int take_file(Build *build, const char *path, Error *err)
 
 /* --- the scanner --- */
 
-static char *scan_instruction(const StrList *args)
+BuildStage *sbom_scanned(const BuildStage *reader, const char *from)
+{
+        const char *number = reader->scans ? str_after(from, SBOM_SCANNED) : NULL;
+        uint32_t at;
+
+        return number && str_to_u32(number, &at) == 0 && at < reader->build->n_stages ? reader->build->stages[at] : NULL;
+}
+
+/* "true", or the names of stages: BuildKit's isEnabledForStage. */
+static bool enables(const char *value, const char *stage)
+{
+        _cleanup_strlist_ StrList names = { 0 };
+        bool yes;
+
+        if (!value)
+                return false;
+        if (str_to_bool(value, &yes) == 0)
+                return yes;
+        strlist_split(&names, value, ',');
+        return strlist_has(&names, stage);
+}
+
+/* Whether BUILDKIT_SBOM_SCAN_STAGE or _CONTEXT is on for a stage: as an ARG of the stage or of those it starts from, else before the first FROM. */
+static bool wants(const BuildStage *stage, const BuildStage *asked, const char *name)
+{
+        const GlobalScope *global = stage->target->global;
+        const char *given = global_scope_build_arg(global, name);
+        bool on = stage->base ? wants(stage->base, asked, name) : enables(global_scope_get(global, name), asked->label);
+
+        for (size_t i = 0; stage->parsed && i < stage->parsed->n_instructions; i++) {
+                const Instruction *in = &stage->parsed->instructions[i];
+
+                for (size_t k = 0; in->kind == INSTRUCTION_ARG && k < in->pairs.n_items; k++)
+                        if (streq(in->pairs.items[k].key, name) && (given || in->pairs.items[k].value))
+                                on = enables(given ? given : in->pairs.items[k].value, asked->label);
+        }
+        return on;
+}
+
+/* What else the scanner is to look at: "--mount=…" for each. */
+static void add_extras(const BuildTarget *target, StrList *mounts)
+{
+        const Build *build = target->build;
+
+        if (wants(target->stage, target->stage, "BUILDKIT_SBOM_SCAN_CONTEXT"))
+                strlist_add(mounts, "--mount=type=bind,target=" SCAN_EXTRAS "sbom-context");
+        for (size_t i = 0; i < build->n_stages; i++) {
+                const BuildStage *stage = build->stages[i];
+
+                if (stage->needed && stage->parsed && stage != target->stage && stage->target == target && wants(stage, stage, "BUILDKIT_SBOM_SCAN_STAGE"))
+                        strlist_addf(mounts, "--mount=type=bind,from=" SBOM_SCANNED "%zu,target=" SCAN_EXTRAS "sbom-%s", i, stage->label);
+        }
+}
+
+static size_t number_of(const Build *build, const BuildStage *stage)
+{
+        size_t at = 0;
+
+        while (build->stages[at] != stage)
+                at++;
+        return at;
+}
+
+static char *scan_instruction(const BuildStage *scan, const BuildTarget *target, const StrList *extras, const StrList *args)
 {
         _cleanup_json_ JsonValue *words = json_value_new_array();
-        _cleanup_free_ char *text = NULL;
+        _cleanup_free_ char *text = NULL, *more = strlist_join(extras, " ");
 
         for (size_t i = 0; i < args->n_items; i++)
                 json_value_append_string(words, args->items[i]);
         text = json_value_text(words, 0);
-        return xasprintf("RUN --mount=type=tmpfs,target=/tmp --mount=type=bind,from=" SBOM_SCANNED ",target=" SCAN_SOURCE " %s", text);
+        return xasprintf("RUN --mount=type=tmpfs,target=/tmp --mount=type=bind,from=" SBOM_SCANNED "%zu,target=" SCAN_SOURCE " %s %s",
+                         number_of(scan->build, target->stage), more, text);
 }
 
 static int add_step(BuildStage *stage, const char *text, Error *err)
@@ -112,7 +177,7 @@ static int add_step(BuildStage *stage, const char *text, Error *err)
 }
 
 /* They belong to the stage as the triggers of a base image do: the directory that it writes into, the one that it runs in, and the program. */
-static int add_steps(BuildStage *stage, Error *err)
+static int add_steps(BuildStage *stage, const BuildTarget *target, const StrList *extras, Error *err)
 {
         const RunConfig *config = &stage->image.config;
         _cleanup_strlist_ StrList args = { 0 };
@@ -122,7 +187,7 @@ static int add_steps(BuildStage *stage, Error *err)
         strlist_copy(&args, &config->cmd);
         if (!args.n_items)
                 return error_set(err, ERROR_INVALID, "the scanner '%s' has neither an entrypoint nor a command", stage->base_name);
-        run = scan_instruction(&args);
+        run = scan_instruction(stage, target, extras, &args);
         stage->triggers = NEW_ARRAY(Dockerfile *, 3);
         stage->trigger_instructions = NEW_ARRAY(Instruction *, 3);
         stage->steps = NEW_ARRAY(Step, 3);
@@ -130,12 +195,14 @@ static int add_steps(BuildStage *stage, Error *err)
         return add_step(stage, "WORKDIR " SCAN_DESTINATION, err) < 0 || add_step(stage, cwd, err) < 0 || add_step(stage, run, err) < 0 ? -1 : 0;
 }
 
-static void set_environment(BuildStage *stage, const BuildSbom *options)
+static void set_environment(BuildStage *stage, const BuildSbom *options, bool extras)
 {
         StrList *env = &stage->image.config.env;
 
         strlist_env_set(env, "BUILDKIT_SCAN_DESTINATION", SCAN_DESTINATION);
         strlist_env_set(env, "BUILDKIT_SCAN_SOURCE", SCAN_SOURCE);
+        if (extras)
+                strlist_env_set(env, "BUILDKIT_SCAN_SOURCE_EXTRAS", SCAN_EXTRAS);
         for (size_t i = 0; i < options->params.n_items; i++) {
                 const char *equals = strchr(options->params.items[i], '=');
                 _cleanup_free_ char *name = xasprintf("BUILDKIT_SCAN_%.*s", (int)(equals - options->params.items[i]), options->params.items[i]);
@@ -149,19 +216,21 @@ static int plan_scan(BuildTarget *target, Error *err)
         Build *build = target->build;
         const BuildSbom *options = &build->options->sbom;
         BuildStage *stage = stage_new(target);
+        _cleanup_strlist_ StrList extras = { 0 };
 
         stage->base_name = xstrdup(options->generator ? options->generator : BUILD_SBOM_GENERATOR);
         stage->platform = xstrdup(build->host_text);
         free(stage->label);
         stage->label = xstrdup("sbom");
         stage->no_cache = build->options->no_cache;
-        stage->scans = target->stage;
+        stage->scans = true;
         if (base_resolve(build, stage->base_name, build->host_text, &stage->image, &stage->image_id, err) < 0)
                 return error_wrap(err, "an SBOM needs a scanner, an image that follows BuildKit's protocol (--sbom=generator=IMAGE), or a document "
                                        "(--sbom=file=FILE.spdx.json)");
-        set_environment(stage, options);
+        add_extras(target, &extras);
+        set_environment(stage, options, extras.n_items > 0);
         target->scan = stage;
-        return add_steps(stage, err);
+        return add_steps(stage, target, &extras, err);
 }
 
 int build_sbom_plan(Build *build, Error *err)

@@ -11,8 +11,11 @@
 
 #define SBOM_TYPE "https://spdx.dev/Document"
 
-/* What a scanner's mount names as its source, instead of a stage: no name of a stage has a slash. */
-#define SBOM_SCANNED "mica/scanned"
+/* What a scanner's mount names as its source, instead of a stage, with the stage's number in the build behind it. No name of a stage has a slash. */
+#define SBOM_SCANNED "mica/scanned/"
+
+/* The stage that it means. NULL: it is an ordinary name, or of no scanner's. */
+BuildStage *sbom_scanned(const BuildStage *reader, const char *from);
 
 /* One document. */
 typedef struct Sbom {

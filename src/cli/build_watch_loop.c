@@ -32,27 +32,16 @@ static void own_paths(const BuildFlags *flags, const BuildRequest *request, StrL
                 add_own(own, request->options.cache_to[i].dest);
 }
 
-static void tell_changes(const StrList *changes)
+/* Each with the prefix, below an empty line. */
+static void tell(const StrList *lines, const char *prefix)
 {
-        for (size_t i = 0; i < changes->n_items && i < CHANGES_SHOWN; i++) {
-                _cleanup_free_ char *shown = str_printable(changes->items[i], strlen(changes->items[i]));
+        for (size_t i = 0; i < lines->n_items && i < CHANGES_SHOWN; i++) {
+                _cleanup_free_ char *shown = str_printable(lines->items[i], strlen(lines->items[i]));
 
-                fprintf(stderr, "%s%s\n", i ? "" : "\n", shown);
+                fprintf(stderr, "%s%s%s\n", i ? "" : "\n", prefix, shown);
         }
-        if (changes->n_items > CHANGES_SHOWN)
-                fprintf(stderr, "and %zu more\n", changes->n_items - CHANGES_SHOWN);
-        fputc('\n', stderr);
-}
-
-static void tell_elsewhere(const StrList *uris)
-{
-        for (size_t i = 0; i < uris->n_items && i < CHANGES_SHOWN; i++) {
-                _cleanup_free_ char *shown = str_printable(uris->items[i], strlen(uris->items[i]));
-
-                fprintf(stderr, "%snot watched, but asked at each build: %s\n", i ? "" : "\n", shown);
-        }
-        if (uris->n_items > CHANGES_SHOWN)
-                fprintf(stderr, "and %zu more\n", uris->n_items - CHANGES_SHOWN);
+        if (lines->n_items > CHANGES_SHOWN)
+                fprintf(stderr, "and %zu more\n", lines->n_items - CHANGES_SHOWN);
 }
 
 /* 1: build again; 0: the user has had enough. */
@@ -61,11 +50,13 @@ static int wait_for_change(BuildWatch *watch, const volatile sig_atomic_t *cance
         _cleanup_strlist_ StrList changes = { 0 };
         int r;
 
-        tell_elsewhere(&build_watch_inputs(watch)->elsewhere);
+        tell(&build_watch_inputs(watch)->elsewhere, "not watched, but asked at each build: ");
         fprintf(stderr, "\nwatching %zu director%s for changes (Ctrl-C ends)\n", build_watch_size(watch), build_watch_size(watch) == 1 ? "y" : "ies");
         r = build_watch_wait(watch, cancel, &changes, err);
-        if (r > 0)
-                tell_changes(&changes);
+        if (r > 0) {
+                tell(&changes, "");
+                fputc('\n', stderr);
+        }
         return r;
 }
 

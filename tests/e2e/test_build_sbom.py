@@ -21,6 +21,9 @@ statement() {
     printf '{"_type":"https://in-toto.io/Statement/v0.1","predicateType":"https://spdx.dev/Document","subject":[],"predicate":{"spdxVersion":"SPDX-2.3","name":"%s"}}' "$1"
 }
 statement "$(ls "$BUILDKIT_SCAN_SOURCE" | tr '\\n' ' ')$BUILDKIT_SCAN_DEPTH" >"$BUILDKIT_SCAN_DESTINATION/sbom.spdx.json"
+for extra in ${BUILDKIT_SCAN_SOURCE_EXTRAS:+"$BUILDKIT_SCAN_SOURCE_EXTRAS"*}; do
+    statement "$(ls $extra | tr '\\n' ' ')" >"$BUILDKIT_SCAN_DESTINATION/${extra##*/}.spdx.json"
+done
 statement other >"$BUILDKIT_SCAN_DESTINATION/a.spdx.json"
 END
 ENTRYPOINT ["/scan"]
@@ -68,6 +71,23 @@ def test_each_platform_has_its_own(mica, scanner, context, tmp_path):
     for arch in ("amd64", "arm64"):
         statement = json.loads((tmp_path / f"l/linux_{arch}/sbom.spdx.json").read_text())
         assert statement["predicate"]["name"] == f"{arch} " and [s["name"] for s in statement["subject"]] == [arch]
+
+
+@pytest.mark.parametrize("head, in_stage, options, extras", [
+    ("", "", [], {}),
+    ("ARG BUILDKIT_SBOM_SCAN_STAGE=true\n", "", [], {"one": "a ", "two": "b "}),
+    ("ARG BUILDKIT_SBOM_SCAN_STAGE=two,last\nARG BUILDKIT_SBOM_SCAN_CONTEXT=last\n", "", [], {"two": "b ", "context": "a b "}),
+    ("", "ARG BUILDKIT_SBOM_SCAN_STAGE=true\n", [], {"one": "a "}),
+    ("", "ARG BUILDKIT_SBOM_SCAN_STAGE\n", ["--build-arg", "BUILDKIT_SBOM_SCAN_STAGE=1"], {"one": "a "}),
+    ("ARG BUILDKIT_SBOM_SCAN_STAGE=true\n", "ARG BUILDKIT_SBOM_SCAN_STAGE=false\n", [], {"two": "b "}),
+])
+def test_stages_and_the_context_are_scanned_when_asked(mica, scanner, context, tmp_path, head, in_stage, options, extras):
+    """As BuildKit's arguments say; a stage that is not built is never looked at."""
+    ctx = context({"Dockerfile": f"{head}FROM scratch AS unused\nCOPY a /\nFROM scratch AS one\n{in_stage}COPY a /\nFROM scratch AS two\nCOPY b /\n"
+                                 "FROM scratch AS last\nCOPY --from=one /a /c\nCOPY --from=two /b /d\n", "a": "a", "b": "b", ".dockerignore": "Dockerfile\n.d*\n"})
+    mica("build", f"--sbom=generator={scanner}", *options, "-o", f"type=local,dest={tmp_path}/l", ctx)
+    names = {p.name[:-len(".spdx.json")]: json.loads(p.read_text())["predicate"]["name"] for p in (tmp_path / "l").glob("*.spdx.json")}
+    assert names == {"sbom": "c d ", "a": "other", **{f"sbom-{k}": v for k, v in dict(extras).items()}}
 
 
 def test_documents_that_are_handed_in(mica, context, tmp_path):
