@@ -165,6 +165,8 @@ static int print_loaded(void *user, const LoadedImage *image, Error *err)
                 if (reference_parse(image->names.items[i], &name, err) < 0)
                         return -1;
                 text = reference_familiar(&name);
+                if (*image->moved.items[i])
+                        fprintf(cli->out, "The image %s already exists, renaming the old one with ID %s to empty string\n", text, image->moved.items[i]);
                 fprintf(cli->out, "Loaded image: %s\n", text);
         }
         if (image->names.n_items == 0)

@@ -24,7 +24,7 @@ static const Option images_options[] = {
         { "digests", 0, OPTION_BOOL, offsetof(ImagesOptions, digests), .help = "Show digests" },
         { "filter", 'f', OPTION_LIST, offsetof(ImagesOptions, filters), .meta = "filter",
           .help = "Filter output: before=, dangling=, label=, reference=, since=, until=", .flags = OPTION_FILTER },
-        { "format", 0, OPTION_STRING, offsetof(ImagesOptions, format), .help = "Format output: 'table', 'table TEMPLATE', 'json' or a Go template" },
+        { "format", 0, OPTION_STRING, offsetof(ImagesOptions, format), .help = "Format output: 'table', 'table TEMPLATE', 'json', 'raw' or a Go template" },
         { "no-trunc", 0, OPTION_BOOL, offsetof(ImagesOptions, no_trunc), .help = "Don't truncate output" },
         { "quiet", 'q', OPTION_BOOL, offsetof(ImagesOptions, quiet), .help = "Only show image IDs" },
         OPTION_TABLE_END,
@@ -133,6 +133,18 @@ static int add_image(const ImageRows *rows, const Image *image, Error *err)
         return n ? 0 : add_image_row(rows, image, "<none>", "<none>", "<none>", err);
 }
 
+/* docker's 'raw': a line for each field. */
+static const char *raw_format(const ImagesOptions *options)
+{
+        if (!options->format || !streq(options->format, "raw"))
+                return options->format;
+        if (options->quiet)
+                return "image_id: {{.ID}}";
+        return options->digests ? "repository: {{.Repository}}\ntag: {{.Tag}}\ndigest: {{.Digest}}\nimage_id: {{.ID}}\ncreated_at: "
+                                  "{{.CreatedAt}}\nvirtual_size: {{.Size}}\n"
+                                : "repository: {{.Repository}}\ntag: {{.Tag}}\nimage_id: {{.ID}}\ncreated_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n";
+}
+
 static int run_images(Cli *cli, const void *data, const StrList *args, Error *err)
 {
         const ImagesOptions *options = data;
@@ -143,7 +155,7 @@ static int run_images(Cli *cli, const void *data, const StrList *args, Error *er
         Store *store;
         int r = 0;
 
-        if (list_new(options->format, options->digests ? IMAGES_TABLE_DIGESTS : IMAGES_TABLE, options->quiet ? "ID" : NULL, image_columns, &list, err) < 0)
+        if (list_new(raw_format(options), options->digests ? IMAGES_TABLE_DIGESTS : IMAGES_TABLE, options->quiet ? "ID" : NULL, image_columns, &list, err) < 0)
                 return -1;
         rows.list = list;
         if (cli_store(cli, &store, err) < 0 ||

@@ -20,7 +20,7 @@ static const Option ps_options[] = {
         { "all", 'a', OPTION_BOOL, offsetof(PsFlags, all), .help = "Show all containers (default shows just running)" },
         { "filter", 'f', OPTION_LIST, offsetof(PsFlags, filters), .meta = "filter", .help = "Filter output based on conditions provided",
           .flags = OPTION_FILTER },
-        { "format", 0, OPTION_STRING, offsetof(PsFlags, format), .help = "Format output: 'table', 'table TEMPLATE', 'json' or a Go template" },
+        { "format", 0, OPTION_STRING, offsetof(PsFlags, format), .help = "Format output: 'table', 'table TEMPLATE', 'json', 'raw' or a Go template" },
         { "last", 'n', OPTION_INT, offsetof(PsFlags, last), .help = "Show n last created containers (includes all states)", .value = "-1" },
         { "latest", 'l', OPTION_BOOL, offsetof(PsFlags, latest), .help = "Show the latest created container (includes all states)" },
         { "no-trunc", 0, OPTION_BOOL, offsetof(PsFlags, no_trunc), .help = "Don't truncate output" },
@@ -165,6 +165,18 @@ static int add_row(void *user, const ContainerInfo *info, Error *err)
         return container_row_add(rows->list, info, rows->no_trunc, err);
 }
 
+#define PS_RAW \
+        "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\ncreated_at: {{.CreatedAt}}\nstate:{{if .State}} {{.State}}{{end}}\n" \
+        "status:{{if .Status}} {{.Status}}{{end}}\nnames: {{.Names}}\nlabels:{{if .Labels}} {{.Labels}}{{end}}\nports:{{if .Ports}} {{.Ports}}{{end}}\n"
+
+/* docker's 'raw': a line for each field. */
+static const char *raw_format(const PsFlags *flags)
+{
+        if (!flags->format || !streq(flags->format, "raw"))
+                return flags->format;
+        return flags->quiet ? "container_id: {{.ID}}" : flags->size ? PS_RAW "size: {{.Size}}\n" : PS_RAW;
+}
+
 static int run_ps(Cli *cli, const void *data, const StrList *args, Error *err)
 {
         const PsFlags *flags = data;
@@ -173,7 +185,7 @@ static int run_ps(Cli *cli, const void *data, const StrList *args, Error *err)
         ListOptions options = { .all = flags->all, .last = flags->latest ? 1 : flags->last, .filters = &flags->filters };
         Store *store;
 
-        if (list_new(flags->format, flags->size ? PS_TABLE "\t{{.Size}}" : PS_TABLE, flags->quiet ? "ID" : NULL, container_columns, &list, err) < 0)
+        if (list_new(raw_format(flags), flags->size ? PS_TABLE "\t{{.Size}}" : PS_TABLE, flags->quiet ? "ID" : NULL, container_columns, &list, err) < 0)
                 return -1;
         rows.list = list;
         /* Sizes cost a walk per container: only when they are shown. */

@@ -76,6 +76,16 @@ static int delete_image(Store *store, const Image *image, bool force, RemovalRep
                 report_name(report, user, REMOVAL_UNTAGGED, image->repo_digests.items[i]);
         if (report)
                 report(user, REMOVAL_DELETED, digest_format(&image->id, digest));
+        /* docker names the layers that go with it, by their chains and from the top */
+        for (size_t i = image->n_diff_ids; report && i > 0; i--) {
+                Digest chain = chain_id(image->diff_ids, i);
+                int used = layer_is_used(store, &image->diff_ids[i - 1], err);
+
+                if (used < 0)
+                        return -1;
+                if (!used)
+                        report(user, REMOVAL_DELETED, digest_format(&chain, digest));
+        }
         return 0;
 }
 

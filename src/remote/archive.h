@@ -27,6 +27,7 @@ typedef struct LoadedImage {
         Digest id;
         Digest index;  /* of an image for several platforms or with attestations: what the names point at; else unset */
         StrList names; /* normalised names that now point at it; empty: none */
+        StrList moved; /* for each of them the id of the other image that it pointed at before, or "" */
 } LoadedImage;
 
 typedef struct ArchiveLoad {

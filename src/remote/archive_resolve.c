@@ -23,8 +23,10 @@ typedef struct Found {
 
 static void found_done(Found *found)
 {
-        for (size_t i = 0; i < found->n_images; i++)
+        for (size_t i = 0; i < found->n_images; i++) {
                 strlist_done(&found->images[i].names);
+                strlist_done(&found->images[i].moved);
+        }
         free(found->images);
 }
 
@@ -304,6 +306,19 @@ static int resolve_docker(Loader *loader, Found *found, Error *err)
         return 0;
 }
 
+/* Which other image has this name until now. */
+static void note_moved(Loader *loader, LoadedImage *image, const char *name)
+{
+        _cleanup_(image_freep) Image *before = NULL;
+        _cleanup_error_ Error none = ERROR_INIT;
+        char text[DIGEST_TEXT_SIZE];
+
+        if (image_find(loader->store, name, &before, &none) < 0 || digest_equal(&before->id, &image->id))
+                strlist_add(&image->moved, "");
+        else
+                strlist_add(&image->moved, digest_format(&before->id, text));
+}
+
 int loader_resolve(Loader *loader, Error *err)
 {
         _cleanup_(found_done) Found found = { 0 };
@@ -318,10 +333,12 @@ int loader_resolve(Loader *loader, Error *err)
         for (size_t i = 0; i < found.n_images; i++) {
                 LoadedImage *image = &found.images[i];
 
-                for (size_t k = 0; k < image->names.n_items; k++)
+                for (size_t k = 0; k < image->names.n_items; k++) {
+                        note_moved(loader, image, image->names.items[k]);
                         if ((digest_is_set(&image->index) ? image_tag_index(loader->store, image->names.items[k], &image->index, err)
                                                           : image_tag(loader->store, image->names.items[k], &image->id, err)) < 0)
                                 return -1;
+                }
                 if (loader->each(loader->user, image, err) < 0)
                         return -1;
         }

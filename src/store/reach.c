@@ -126,6 +126,16 @@ int layer_is_recorded(Store *store, const Digest *diff_id, Error *err)
         return db_query_int(store->db, "SELECT 1 FROM layer WHERE diff_id = ?1", DB_ARGS(DB_DIGEST(diff_id)), &one, err);
 }
 
+int layer_is_used(Store *store, const Digest *diff_id, Error *err)
+{
+        int64_t one;
+
+        return db_query_int(store->db,
+                            "SELECT 1 WHERE EXISTS (SELECT 1 FROM image_layer WHERE diff_id = ?1) OR EXISTS (SELECT 1 FROM container_layer WHERE diff_id = ?1)"
+                            " OR EXISTS (SELECT 1 FROM cache WHERE diff_id = ?1)",
+                            DB_ARGS(DB_DIGEST(diff_id)), &one, err);
+}
+
 int blob_is_recorded(Store *store, const Digest *digest, Error *err)
 {
         int64_t one;

@@ -157,6 +157,7 @@ int layer_import_commit(LayerImport *import, const Digest *expected_blob, const 
                         Error *err);
 
 bool layer_exists(Store *store, const Digest *diff_id);
+int layer_is_used(Store *store, const Digest *diff_id, Error *err); /* by an image, a container or a build cache record. 1, 0, -1 */
 int layer_info(Store *store, const Digest *diff_id, LayerInfo *ret, Error *err);
 /* The verbatim tar, for reading. Returns the descriptor, or -1. */
 int layer_open_tar(Store *store, const Digest *diff_id, uint64_t *ret_size, Error *err);

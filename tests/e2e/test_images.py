@@ -1,4 +1,5 @@
 """Images in the store: listing and filters, names, removal, history, inspect, prune, df: docker's words and columns."""
+import hashlib
 import json
 import subprocess
 
@@ -51,6 +52,41 @@ def test_rmi_and_containers(mica, busybox):
     mica("fsck")
 
 
+def test_rmi_names_the_layers_that_go(mica, busybox, context):
+    """As docker: by their chains, from the top; not those that another image or the build cache keeps."""
+    top = context({"Dockerfile": "FROM busybox\nCOPY f /f\nCOPY g /g\n", "f": "f", "g": "g"})
+    mica("build", "-q", "-t", "app", top)
+    image = mica.image("app")
+    assert mica("rmi", "app").lines == ["Untagged: app:latest", f"Deleted: {image['Id']}"], "the build cache keeps its layers"
+    mica("build", "-q", "-t", "app", top)
+    mica("builder", "prune", "-af")
+    chain, chains = None, []
+    for layer in image["RootFS"]["Layers"]:
+        chain = layer if not chain else "sha256:" + hashlib.sha256(f"{chain} {layer}".encode()).hexdigest()
+        chains.append(chain)
+    assert mica("rmi", "app").lines == ["Untagged: app:latest", f"Deleted: {image['Id']}", f"Deleted: {chains[2]}", f"Deleted: {chains[1]}"]
+
+
+def test_load_says_whose_name_it_takes(mica, busybox, context):
+    old = mica.image("busybox")["Id"]
+    mica("build", "-q", "-t", "busybox", context({"Dockerfile": "FROM busybox\nLABEL new=1\n"}))
+    archive = mica("save", "busybox").raw_out
+    mica("tag", old, "busybox")
+    assert mica("load", input=archive).lines == [f"The image busybox:latest already exists, renaming the old one with ID {old} to empty string",
+                                                 "Loaded image: busybox:latest"]
+    assert mica("load", input=archive).lines == ["Loaded image: busybox:latest"]
+
+
+def test_raw_format(mica, busybox):
+    image = mica("images", "-q").out.strip()
+    lines = mica("images", "--format", "raw").lines
+    assert [line.split(":")[0] for line in lines] == ["repository", "tag", "image_id", "created_at", "virtual_size", ""] and lines[2] == f"image_id: {image}"
+    assert mica("images", "-q", "--format", "raw").out == f"image_id: {image}\n"
+    mica("create", "--name", "box", busybox, "true")
+    lines = mica("ps", "-a", "--format", "raw").lines
+    assert lines[1:3] == ["image: busybox:latest", 'command: "true"'] and lines[4:] == ["state: created", "status: Created", "names: box", "labels:", "ports:", ""]
+
+
 def test_rmi_and_running_containers(mica, busybox, root_only):
     mica("run", "-d", "--name", "running", "--network", "none", "busybox", "sleep", "60")
     image = mica.image("busybox")["Id"]
@@ -101,7 +137,8 @@ def test_tag_and_rmi(mica, busybox):
     assert mica("rmi", "third").out == "Untagged: third:latest\n"
     result = mica.fails(1, "rmi", image)
     assert "image is referenced in multiple repositories" in result.err
-    assert mica("rmi", "-f", image[:20]).lines[-1] == f"Deleted: {image}"
+    layer = mica.image("busybox")["RootFS"]["Layers"][0]
+    assert mica("rmi", "-f", image[:20]).lines[-2:] == [f"Deleted: {image}", f"Deleted: {layer}"]
     assert mica("images", "-q").out == ""
     assert "No such image: busybox:latest" in mica.fails(1, "rmi", "busybox").err
 
