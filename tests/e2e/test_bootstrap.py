@@ -137,8 +137,12 @@ def test_who_is_not_root_makes_one_too(mica_path, tmp_path):
     for path in (own, *list(own.parents)[:-2]):
         path.chmod(0o755)
     root = pathlib.Path(f"/tmp/mica-nobody-{os.getpid()}")
+    run_dir = tmp_path / "run"
+    run_dir.mkdir(mode=0o700)
+    os.chown(run_dir, 65534, 65534)
+    environment = {"HOME": "/nonexistent", "MICA_ROOT": str(root), "XDG_RUNTIME_DIR": str(run_dir), "PATH": os.environ["PATH"]}
     command = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", own, "bootstrap", "busybox"]
-    done = subprocess.run(command, env={"HOME": "/nonexistent", "MICA_ROOT": str(root), "PATH": os.environ["PATH"]}, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True)
     owner = root.stat().st_uid if root.exists() else None
     shutil.rmtree(root, ignore_errors=True)
     assert done.returncode == 0 and owner == 65534, done
