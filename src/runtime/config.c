@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -247,8 +248,8 @@ static bool spec_mounts_on(const RunSpec *spec, const char *target)
 }
 
 /*
- * What is the host's own is bound instead of mounted. A user namespace may mount /proc and /sys only of a process or network namespace of its own: the host's
- * can but be bound there.
+ * What is the host's own is bound instead of mounted. A user namespace may mount /proc, /sys and message queues only of a process, network or IPC namespace of
+ * its own: the host's can but be bound there, when the host has them.
  */
 static bool is_bound(const Runtime *runtime, const RunSpec *spec, const struct DefaultMount *mount)
 {
@@ -256,7 +257,9 @@ static bool is_bound(const Runtime *runtime, const RunSpec *spec, const struct D
                 return runtime->user_namespace && spec->host_pid;
         if (streq(mount->type, "sysfs"))
                 return runtime->user_namespace && spec->network == RUN_NETWORK_HOST;
-        return spec->host_ipc && (streq(mount->type, "mqueue") || streq(mount->target, "/dev/shm"));
+        if (streq(mount->type, "mqueue")) /* the queues are those of the namespace, wherever they are mounted */
+                return runtime->user_namespace && spec->host_ipc;
+        return spec->host_ipc && streq(mount->target, "/dev/shm");
 }
 
 static void write_default_mounts(JsonWriter *writer, const Runtime *runtime, const RunSpec *spec)
@@ -271,6 +274,8 @@ static void write_default_mounts(JsonWriter *writer, const Runtime *runtime, con
                 if (spec_mounts_on(spec, mount->target) || (spec->no_default_mounts && i > 1))
                         continue;
                 if (streq(mount->type, "cgroup") && runtime->cgroups.mode == CGROUP_NONE)
+                        continue;
+                if (bound && access(mount->target, F_OK) < 0)
                         continue;
                 if (bound)
                         options[n++] = "rbind";

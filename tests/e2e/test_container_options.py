@@ -249,6 +249,13 @@ def test_names_hosts_devices_groups_and_sysctls(mica, busybox):
 # --- stop, wait, logs, ps, inspect, diff ---
 
 @pytest.mark.both_runtimes
+def test_namespaces_of_the_host(mica, busybox):
+    """--ipc and --pid host, also on a host that has mounted no message queues."""
+    seen = mica("run", "--rm", "--network", "none", "--ipc", "host", "--pid", "host", busybox, "sh", "-c",
+                "readlink /proc/self/ns/ipc; readlink /proc/self/ns/pid; test -d /dev/mqueue && test -d /dev/shm && echo both").out.split()
+    assert seen == [os.readlink("/proc/self/ns/ipc"), os.readlink("/proc/self/ns/pid"), "both"]
+
+
 def test_stop_signals_timeouts_and_waiters(mica, busybox, context):
     mica("build", "-q", "-t", "usr", context({"Dockerfile": f"FROM {busybox}\nSTOPSIGNAL SIGUSR1\nCMD trap 'exit 5' USR1; trap '' TERM; echo up; while :; do sleep 0.05; done\n"}))
     start(mica, "usr", command=())
