@@ -65,11 +65,11 @@ static char *host_of(const char *url)
         return xstrndup(host, strcspn(host, ":"));
 }
 
-/* The Authorization header, or NULL. */
+/* The Authorization header, or NULL. As with BuildKit the token counts when both are there. */
 static int find_credentials(Build *build, const char *url, char **ret, Error *err)
 {
         _cleanup_free_ char *host = host_of(url), *header = xasprintf("HTTP_AUTH_HEADER_%s", host), *token = xasprintf("HTTP_AUTH_TOKEN_%s", host);
-        const char *const names[] = { header, token };
+        const char *const names[] = { token, header };
 
         *ret = NULL;
         for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -80,7 +80,7 @@ static int find_credentials(Build *build, const char *url, char **ret, Error *er
                         return -1;
                 if (!found)
                         continue;
-                *ret = xasprintf("Authorization: %s%s", i == 0 ? "" : "Bearer ", text);
+                *ret = xasprintf("Authorization: %s%s", i == 0 ? "Bearer " : "", text);
                 return 0;
         }
         return 0;

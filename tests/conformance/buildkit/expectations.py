@@ -38,6 +38,7 @@ def at(path, difference=lambda want, got: True):
 
 
 GIT_TIMES = """
+         private-git-token private-git-token-of-host private-git-header private-git-header-of-host
          git-plain git-fragment-annotated-tag git-fragment-light-tag git-fragment-branch git-fragment-branch-with-slash git-fragment-commit
          git-fragment-full-branch git-fragment-full-tag git-fragment-pull-request git-fragment-tag-and-branch-of-one-name
          git-fragment-heads-without-refs git-fragment-empty git-subdir git-ref-and-subdir git-subdir-slashes git-subdir-up git-subdir-ignore
@@ -52,6 +53,7 @@ GIT_TIMES = """
 
 RULES = [
     Rule("directory-times", """
+         private-git-token private-git-token-of-host private-git-header private-git-header-of-host
          workdir-env workdir-through-link workdir-on-rich copy-file-to-existing-dir copy-file-over-file copy-file-over-hard-link
          copy-file-over-setuid copy-file-over-link-to-dir copy-file-over-dangling-link copy-file-through-link copy-link-leaves-root
          copy-file-over-fifo copy-dir-contents copy-everything copy-everything-workdir copy-dotdot-source copy-dest-dot copy-to-root

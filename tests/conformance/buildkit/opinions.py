@@ -47,6 +47,7 @@ GROUPS = [
     Group("git-queries", lambda case, place, newer, docker: case.startswith("git-query-fails") or error(r"@HTTP@/\w+\.git\?|invalid checksum digest format")(case, place, newer, docker)),
     Group("git-directory", lambda case, place, newer, docker: place.startswith("layer") and "/.git" in place.replace(": ", "/"), "newer own"),
     Group("http-names", cases("named-http", "named-http-tar"), "newer docker own"),
+    Group("http-passwords", cases("private-http-header", "private-http-token", "private-http-token-goes-first")),
     Group("oci-layouts", error("unknown scheme oci-layout")),
     Group("xz-contexts", cases("http-context.tar.xz", "stdin-tar-xz")),
     Group("link-through-links", lambda case, place, newer, docker: case in ("link-flag", "copy-from-link-flag", "link-flag-over-file"), "newer own"),

@@ -1,4 +1,5 @@
 """The web server of the cases (ADD and contexts from http and git), and for the recorder a registry that can only be read, of an OCI layout."""
+import base64
 import bz2
 import gzip
 import http.server
@@ -33,11 +34,18 @@ WEB = {  # path: (body, headers)
 }
 
 
+PASSWORDS = ("bearer letmein", "basic " + base64.b64encode(b"x-access-token:letmein").decode().lower())  # of what is below /private/NAME
+
+
 class Handler(git_server.Handler):
     layout, names = None, {}
 
     def do_GET(self):
         path = self.path.split("?")[0]
+        if path.startswith("/private/"):
+            if self.headers.get("Authorization", "").lower() not in PASSWORDS:
+                return self.answer(401, b"no", WWW_Authenticate='Basic realm="x"')
+            path = "/" + path.split("/", 3)[3]  # /private/NAME/…: BuildKit remembers what it got from a URL, whoever asked
         if ".git/" in path:
             return self.run_git(path)
         if path.startswith("/v2/") and self.layout:

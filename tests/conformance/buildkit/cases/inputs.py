@@ -124,6 +124,32 @@ case("unpack-http-no-archive", "FROM busybox\nADD --unpack=true @HTTP@/file.txt 
 case("unpack-bad-value", "FROM busybox\nADD --unpack=perhaps f /y/\n", _ARCHIVE, fails="unpack")
 case("unpack-copy", "FROM busybox\nCOPY --unpack=true f /y/\n", _ARCHIVE, fails="unknown flag")
 
+# Passwords.
+def private(name, dockerfile, *secrets, **more):
+    beside = {f"secret{n}": value for n, (_, value) in enumerate(secrets)}
+    options = [word for n, (id_, _) in enumerate(secrets) for word in ("--secret", f"id={id_},src=@BESIDE@/secret{n}")]
+    case("private-" + name, dockerfile.replace("/private/", f"/private/{name}/"), {}, *options, beside=beside, **more)
+
+
+_ADD, _GIT = "FROM busybox\nADD @HTTP@/private/file.txt /f\n", "FROM busybox\nADD @HTTP@/private/app.git#v1 /r/\n"
+private("http-none", _ADD, fails="401")
+private("http-token", _ADD, ("HTTP_AUTH_TOKEN_127.0.0.1", "letmein"))
+private("http-token-with-port", _ADD, ("HTTP_AUTH_TOKEN_@HOST@", "letmein"), fails="401")
+private("http-header", _ADD, ("HTTP_AUTH_HEADER_127.0.0.1", "Bearer letmein"))
+private("http-token-goes-first", _ADD, ("HTTP_AUTH_TOKEN_127.0.0.1", "letmein"), ("HTTP_AUTH_HEADER_127.0.0.1", "Bearer wrong"))
+private("http-header-is-not-tried", _ADD, ("HTTP_AUTH_TOKEN_127.0.0.1", "wrong"), ("HTTP_AUTH_HEADER_127.0.0.1", "Bearer letmein"), fails="401")
+private("http-wrong", _ADD, ("HTTP_AUTH_TOKEN_127.0.0.1", "wrong"), fails="401")
+private("http-other-host", _ADD, ("HTTP_AUTH_TOKEN_localhost", "letmein"), fails="401")
+private("http-git-token", _ADD, ("GIT_AUTH_TOKEN", "letmein"), fails="401")
+private("git-none", _GIT, fails="failed to fetch remote|cannot read the git repository")
+private("git-token", _GIT, ("GIT_AUTH_TOKEN", "letmein"))
+private("git-token-of-host", _GIT, ("GIT_AUTH_TOKEN.@HOST@", "letmein"))
+private("git-token-of-host-without-port", _GIT, ("GIT_AUTH_TOKEN.127.0.0.1", "letmein"), fails="failed to fetch remote|cannot read the git repository")
+private("git-header", _GIT, ("GIT_AUTH_HEADER", "basic eC1hY2Nlc3MtdG9rZW46bGV0bWVpbg=="))
+private("git-header-of-host", _GIT, ("GIT_AUTH_HEADER.@HOST@", "basic eC1hY2Nlc3MtdG9rZW46bGV0bWVpbg=="))
+private("git-wrong", _GIT, ("GIT_AUTH_TOKEN", "wrong"), fails="failed to fetch remote|cannot read the git repository")
+private("git-http-token", _GIT, ("HTTP_AUTH_TOKEN_127.0.0.1", "letmein"), fails="failed to fetch remote|cannot read the git repository")
+
 # Named contexts.
 _NAMED = {"n/a": "na\n", "n/d/b": "nb\n"}
 case("named-directory", "FROM busybox\nCOPY --from=n . /n/\nCOPY --from=n a d /m/\n", {}, "--build-context", "n=@BESIDE@/n", beside=_NAMED)
