@@ -25,22 +25,35 @@ const char *build_lint_option(const Build *build)
         return value;
 }
 
-/* What is known of a base image: those that this build has resolved. */
+/* Both as one writes them in one way; what is no platform is compared as it is. */
+static bool same_platform(const char *a, const char *b)
+{
+        _cleanup_platform_ Platform x = { 0 }, y = { 0 };
+        _cleanup_error_ Error ignored = ERROR_INIT;
+
+        if (platform_parse(a, &x, &ignored) < 0 || platform_parse(b, &y, &ignored) < 0)
+                return false;
+        return platform_equal(&x, &y);
+}
+
+/* What is known of a base image: those that this build has resolved; of one that several stages start from, for the platform in question if there is it. */
 static int known_base(void *user, const char *image, const char *platform, LintBase *ret, Error *err)
 {
         const Build *build = user;
+        const BuildStage *found = NULL;
 
-        (void)platform;
         (void)err;
+        platform = str_empty(platform) ? build->targets[0].text : platform;
         for (size_t i = 0; i < build->parsed->n_items; i++) {
                 const BuildStage *stage = build->stages[i];
-                const ImageConfig *config = &stage->image;
 
                 if (!stage->needed || stage->base || !streq(stage->base_name, image))
                         continue;
-                build_lint_base(config, ret);
-                return 0;
+                if (!found || same_platform(platform, stage_platform(stage)))
+                        found = stage;
         }
+        if (found)
+                build_lint_base(&found->image, ret);
         return 0;
 }
 

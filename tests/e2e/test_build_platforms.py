@@ -145,6 +145,17 @@ def test_a_base_of_several_platforms_gives_each_build_its_own(mica, context, tmp
     assert "does not provide the specified platform (linux/riscv64): it is for linux/amd64, linux/arm64" in done.err
 
 
+def test_stages_of_one_base_for_several_platforms(mica, context, tmp_path):
+    """Each stage gets its own image of the index, and is judged by it."""
+    mica("build", "--platform", "linux/amd64,linux/arm64,linux/arm/v6", "-t", "base:1", context({"Dockerfile": FILES}))
+    host = "arm64" if os.uname().machine == "aarch64" else "amd64"
+    ctx = context({"Dockerfile": f"FROM --platform=linux/arm64 base:1 AS a\nFROM --platform=linux/arm/v7 base:1 AS b\nFROM base:1\n"
+                                 f"COPY --from=a /arm64 /a\nCOPY --from=b /arm /b\nCOPY --from=base:1 /{host} /c\n"})
+    done = mica("build", "--progress", "plain", "-o", f"type=local,dest={tmp_path}/l", ctx)
+    assert {p.name for p in (tmp_path / "l").iterdir()} == {"a", "b", "c", host}
+    assert "InvalidBaseImagePlatform" not in done.err and "FromPlatformFlagConstDisallowed" in done.err
+
+
 def test_run_takes_the_platform_that_is_asked_for(mica, context, programs, root_only):
     ctx = context({**programs, "Dockerfile": "FROM scratch\nARG TARGETARCH\nCOPY --chmod=755 w$TARGETARCH /w\nCMD [\"/w\"]\n"})
     mica("build", "--platform", "linux/amd64,linux/386", "-t", "m:1", ctx)
