@@ -25,7 +25,7 @@ def big(bench):
 def cold(bench):
     """cold build: COPY 300 MB, COPY 10,000 files, 10 RUN"""
     context = big(bench)
-    bench.compare("cold", lambda engine, i: engine.build(context, "bench-big", no_cache=True), max(1, bench.args.runs // 2))
+    bench.compare("cold", lambda engine, i: engine.build(context, "bench-big", no_cache=True), (bench.args.runs + 1) // 2)
 
 
 def noop_big(bench):
