@@ -249,7 +249,9 @@ int container_create(Store *store, const ContainerSpec *spec, char **ret_id, Str
         if (put_record(store, container, spec->name, err) < 0) {
                 _cleanup_error_ Error ignored = ERROR_INIT;
 
-                container_dir_remove(store, container->id, &ignored);
+                /* When the disk failed the row may be there after the next start. Then it is a container; else the directory goes at a collection */
+                if (err->code == ERROR_EXISTS || err->code == ERROR_NOT_FOUND)
+                        container_dir_remove(store, container->id, &ignored);
                 return -1;
         }
         if (warnings && spec->config.healthcheck && spec->config.healthcheck->test.n_items > 0 && !streq(spec->config.healthcheck->test.items[0], "NONE"))
