@@ -99,6 +99,26 @@ def test_load(small, make_mica, busybox_tar):
     sound(small, before, small.run("load", input=other("save", "big").raw_out))
 
 
+def test_cache_import_and_export(small, make_mica, busybox_tar, context, tmp_path):
+    before = start(small, busybox_tar)
+    other = make_mica()
+    import_busybox(other, busybox_tar)
+    top = context({"Dockerfile": "FROM busybox\nCOPY big /\nRUN echo x > /y\n", "big": noise(45 * MIB)})
+    other("build", "-q", "--cache-to", f"type=local,dest={tmp_path}/cache,mode=max", top)
+    sound(small, before, small.run("build", "--cache-from", f"type=local,src={tmp_path}/cache", "-t", "big", top))
+    # An export without space says so, and the build's own result is there; what was written is no cache that anybody takes for one.
+    little = context({"Dockerfile": "FROM busybox\nCOPY big /\n", "big": noise(25 * MIB)})
+    full = small.root / "cache" / "exported"
+    result = other.run("build", "-q", "--cache-to", f"type=local,dest={full},mode=max,compression=uncompressed", "-t", "fits", context(
+        {"Dockerfile": "FROM busybox\nCOPY big /\n", "big": noise(48 * MIB)}))
+    assert result.code == 1 and "No space left on device" in result.err, result
+    assert not (full / "index.json").exists()
+    subprocess.run(["rm", "-rf", full], check=True)
+    other("fsck")
+    other("build", "-q", "--cache-to", f"type=local,dest={full},mode=max", little)
+    assert (full / "index.json").exists()
+
+
 def test_a_disk_without_a_byte_left(small, busybox_tar):
     """Listing works, naming works or says why not, and nothing is damaged."""
     start(small, busybox_tar)

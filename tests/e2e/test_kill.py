@@ -158,6 +158,40 @@ def test_client_killed_during_create_start_and_rm(mica, busybox, how):
     assert_nothing_left(mica, ids, [f"sleep {LONG}"])
 
 
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_build_killed_while_git_fetches(mica, busybox, tmp_path, end):
+    """The program in git's place leaves its session, as a transport or a helper of git's may."""
+    git = tmp_path / "bin/git"
+    git.parent.mkdir()
+    git.write_text(f"#!/bin/sh\nsetsid sleep {LONG} &\nsleep {LONG}\n")
+    git.chmod(0o755)
+    job = mica.popen("build", "https://127.0.0.1:1/x.git", env={"PATH": f"{git.parent}:{os.environ['PATH']}"})
+    assert wait_for(lambda: len(processes_with(f"sleep {LONG}")) >= 2)
+    job.send_signal(end)
+    job.communicate(timeout=20)
+    if end == signal.SIGKILL:
+        assert wait_for(lambda: processes_with(f"sleep {LONG}") == [], seconds=5)
+        assert_nothing_left(mica)
+    else:
+        for pid, _ in processes_with(f"sleep {LONG}"):  # the test's own, which left its session before it could be told
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_build_killed_while_its_ssh_agent_holds_keys(mica, busybox, context, tmp_path):
+    require_tool("ssh-agent")
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True)
+    top = context({"Dockerfile": f"FROM busybox\nRUN --mount=type=ssh sleep {LONG}\n"})
+    job = mica.popen("build", "--ssh", f"default={tmp_path}/key", top)
+    assert wait_for(lambda: [p for p in processes_with(f"sleep {LONG}") if "build" not in p[1]])
+    agents = [pid for pid in descendants_of(job.pid) if open(f"/proc/{pid}/comm").read() == "ssh-agent\n"]
+    assert len(agents) == 1 and list(mica.root.glob("tmp/*/ssh*/agent"))
+    job.kill()
+    job.communicate(timeout=20)
+    assert wait_for(lambda: not os.path.exists(f"/proc/{agents[0]}/ns") or open(f"/proc/{agents[0]}/stat").read().split()[2] == "Z", seconds=5)
+    assert_nothing_left(mica, words=[f"sleep {LONG}"])
+    assert not list(mica.root.rglob("agent"))
+
+
 def test_state_of_the_runtime_that_nobody_owns_any_more_is_swept(mica, busybox):
     """What monitors killed in the middle of making or removing something leave below /run/mica: old, so that nobody is still at it."""
     mica("run", "-d", "--name", "kept", "--network", "none", busybox, "sleep", "300")
