@@ -482,3 +482,14 @@ void strlist_env_unset(StrList *env, const char *name)
         if (at < env->n_items)
                 strlist_remove(env, at);
 }
+
+void str_cut_passwords(char *text)
+{
+        for (char *at = text; (at = strstr(at, "://"));) {
+                size_t size = strcspn(at += 3, "/?# \t\"'");
+                char *sign = memrchr(at, '@', size);
+
+                if (sign)
+                        memmove(at, sign + 1, strlen(sign + 1) + 1);
+        }
+}

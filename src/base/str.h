@@ -82,6 +82,9 @@ const char *str_suggest(const char *word, const char *const *candidates, size_t 
 /* Copies `s` with every control and non-UTF-8 byte written as \xNN, for terminals and logs. New string. */
 char *str_printable(const char *s, size_t size);
 
+/* Cuts "user:password@" out of the URLs in a text that is going to be shown or kept. */
+void str_cut_passwords(char *text);
+
 /* True when the bytes are valid UTF-8 without NUL. */
 bool str_is_utf8(const char *s, size_t size);
 

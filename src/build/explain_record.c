@@ -51,6 +51,7 @@ ExplainStep *explain_record_add(ExplainRecord *record, const char *stage, const 
         GROW(record->steps, record->capacity, record->n_steps + 1);
         step = &record->steps[record->n_steps++];
         *step = (ExplainStep){ .stage = xstrdup(stage), .text = xstrdup(text) };
+        str_cut_passwords(step->text);
         return step;
 }
 
@@ -67,8 +68,11 @@ static char *short_value(const char *value)
 
 void explain_step_add(ExplainStep *step, ExplainKind kind, const char *name, const char *value)
 {
+        _cleanup_free_ char *shown = xstrdup(value);
+
+        str_cut_passwords(shown);
         GROW(step->fields, step->fields_capacity, step->n_fields + 1);
-        step->fields[step->n_fields++] = (ExplainField){ .kind = kind, .name = xstrdup(name), .value = short_value(value) };
+        step->fields[step->n_fields++] = (ExplainField){ .kind = kind, .name = xstrdup(name), .value = short_value(shown) };
 }
 
 void explain_step_add_file(ExplainStep *step, const char *path, uint32_t mode, uint64_t owner, uint64_t content)

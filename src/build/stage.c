@@ -128,6 +128,8 @@ static char *step_title(BuildStage *stage, const Step *step)
         for (char *at = shown; *at; at++)
                 if (*at == '\n')
                         *at = ' ';
+        if (in->kind == INSTRUCTION_ADD)
+                str_cut_passwords(shown);
         return xasprintf("[%s%*u/%u] %s%s", prefix, width, stage->counter, stage->n_counted, step->is_trigger ? "ONBUILD " : "", shown);
 }
 

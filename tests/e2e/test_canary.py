@@ -1,7 +1,9 @@
 """A secret must not be found anywhere in the store: not in a layer, a cache, the database or its journal, nor in what a killed build leaves behind."""
+import http.server
 import os
 import signal
 import socket
+import threading
 import time
 
 import pytest
@@ -74,6 +76,33 @@ def test_no_byte_of_a_secret_is_in_the_store(mica, busybox, context, secrets):
     assert holds(mica.root, CANARY) == []
     assert CANARY not in mica("save", "x").raw_out
     assert CANARY not in mica("history", "--no-trunc", "x").raw_out + mica("inspect", "x").raw_out
+
+
+def test_a_password_in_a_url_is_only_in_the_history(mica, busybox, context):
+    """BuildKit keeps the instruction as it was written there; logs, cache records and what --explain remembers do not have it."""
+    require_root()
+
+    class Server(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "4")
+            self.end_headers()
+            self.wfile.write(b"data")
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        top = context({"Dockerfile": f"FROM busybox\nADD http://user:{CANARY.decode()}@127.0.0.1:{server.server_port}/f /f\n"})
+        done = mica("build", "--progress", "plain", "--explain", "--iidfile", top.parent / "iid", "-t", "x", top)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert CANARY not in done.raw_out and CANARY.decode() not in done.err
+    config = (top.parent / "iid").read_text().removeprefix("sha256:")
+    assert [os.path.basename(path) for path in holds(mica.root, CANARY)] == [config]
 
 
 def test_the_search_finds_what_is_there(mica, busybox, context, secrets):

@@ -165,11 +165,14 @@ static void strings_behave(void **state)
         static const char *const words[] = { "build", "pull", "push", "run" };
         _cleanup_strlist_ StrList env = { 0 };
         _cleanup_free_ char *shown = str_printable("a\x1b[31m\xff", 7), *replaced = str_replace("a.b.c", ".", "--");
+        char urls[] = "ADD https://bob:pa@ss@host/a@b http://x@other:80?x=a@b git@host:x ssh://a:b@h";
         uint64_t n;
         int64_t i;
 
         assert_string_equal(shown, "a\\x1b[31m\\xff");
         assert_string_equal(replaced, "a--b--c");
+        str_cut_passwords(urls);
+        assert_string_equal(urls, "ADD https://host/a@b http://other:80?x=a@b git@host:x ssh://h");
         assert_string_equal(str_suggest("biuld", words, ARRAY_LEN(words)), "build");
         assert_null(str_suggest("inspect", words, ARRAY_LEN(words)));
         assert_int_equal(str_to_u64("18446744073709551615", &n), 0);
