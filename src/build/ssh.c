@@ -35,7 +35,7 @@ static void agent_free(SshAgent *agent)
         int status;
 
         if (agent->pid > 0) {
-                kill(agent->pid, SIGKILL);
+                kill(-agent->pid, SIGTERM); /* the agent; who guards it ends when it has seen that (base/child.h) */
                 (void)child_wait(agent->pid, &status, &ignored);
         }
         if (agent->dir)

@@ -15,6 +15,7 @@ typedef struct RuntimeDriver {
         const char *name;
         bool needs_unified_hidden;   /* refuses hybrid cgroups */
         bool takes_program;          /* the seccomp filter ready made, in the annotation run.oci.seccomp_bpf_data */
+        bool takes_mount;            /* started from a read-only mount of its file, it does not start itself a second time (program.c) */
         const char *without_cgroups; /* global option that makes it leave cgroups alone, or NULL: it finds out by itself */
 } RuntimeDriver;
 

@@ -26,7 +26,7 @@ static int open_unwritable(const char *path)
 
 void runtime_program_exec(const Runtime *runtime, char *const *argv)
 {
-        int fd = open_unwritable(runtime->program);
+        int fd = runtime->driver->takes_mount ? open_unwritable(runtime->program) : -1;
 
         if (fd >= 0) {
                 execveat(fd, "", argv, environ, AT_EMPTY_PATH);

@@ -12,7 +12,7 @@
 
 static const RuntimeDriver drivers[] = {
         /* the preferred one first */
-        { .name = "crun", .needs_unified_hidden = true, .takes_program = true, .without_cgroups = "--cgroup-manager=disabled" },
+        { .name = "crun", .needs_unified_hidden = true, .takes_program = true, .takes_mount = true, .without_cgroups = "--cgroup-manager=disabled" },
         { .name = "runc" },
 };
 

@@ -77,7 +77,7 @@ def seeing(mica, tmp_path, known):
     """mica with a home of root that has these known hosts (ssh looks there, whatever HOME says)."""
     wrapper = tmp_path / "mica-at-home"
     copy = f"cp {shlex.quote(str(known))} /root/.ssh/known_hosts && " if known else ""
-    wrapper.write_text(f"#!/bin/sh\nexec unshare -m sh -c 'mount -t tmpfs tmpfs /root && mkdir -m 700 /root/.ssh && {copy}exec \"$@\"' sh {shlex.quote(mica.path)} \"$@\"\n")
+    wrapper.write_text(f"#!/bin/sh\nexec 9<{shlex.quote(mica.path)}\nexec unshare -m sh -c 'mount -t tmpfs tmpfs /root && mkdir -m 700 /root/.ssh && {copy}exec /proc/self/fd/9 \"$@\"' sh \"$@\"\n")
     wrapper.chmod(0o755)
     other = Mica(str(wrapper), mica.root, mica.home)
     other.env["SSH_AUTH_SOCK"] = ""

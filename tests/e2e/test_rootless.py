@@ -503,6 +503,10 @@ def test_sources(single, tmp_path):
     make_repository(tmp_path, "app", {"Dockerfile": "FROM busybox\nCOPY . /src\nRUN --mount=type=ssh test -S $SSH_AUTH_SOCK\n"})
     site = Site(tmp_path)
     agent = single.popen_as("ssh-agent", "-D", "-a", f"{single.home}/agent")
+    for _ in range(500):
+        if os.path.exists(f"{single.home}/agent"):
+            break
+        time.sleep(0.01)
     try:
         single("build", "-t", "git", "--ssh", f"default={single.home}/agent", f"{site.url}/app.git#main")
         assert single("run", "--rm", "git", "ls", "/src").out == "Dockerfile\n"
