@@ -129,3 +129,12 @@ void pool_free(Pool *pool)
         free(pool->threads);
         free(pool);
 }
+
+void pool_run(size_t n_threads, PoolJob job, void *data)
+{
+        Pool *pool = pool_new(MAX(n_threads, (size_t)1));
+
+        for (size_t i = 0; i < pool_threads(pool); i++)
+                pool_submit(pool, job, data);
+        pool_free(pool);
+}

@@ -23,5 +23,8 @@ void pool_submit(Pool *pool, PoolJob job, void *data);
 void pool_wait(Pool *pool); /* until nothing is queued or running */
 size_t pool_threads(const Pool *pool);
 
+/* The same function in n_threads threads at a time, which share `data`; in the caller's alone when that is 0 or 1. Waits for all. */
+void pool_run(size_t n_threads, PoolJob job, void *data);
+
 /* Processors that this process may use (affinity and cgroup quota respected), at least 1. */
 size_t cpu_count(void);

@@ -186,15 +186,7 @@ static int run_threads(Scheduler *scheduler, size_t n_threads, Error *err)
 
         if (watch_start(&w, scheduler->build, err) < 0)
                 return -1;
-        if (n_threads > 1) {
-                Pool *pool = pool_new(n_threads);
-
-                for (size_t i = 0; i < n_threads; i++)
-                        pool_submit(pool, worker, scheduler);
-                pool_free(pool);
-        } else {
-                worker(scheduler);
-        }
+        pool_run(n_threads, worker, scheduler);
         watch_end(&w);
         if (error_is_set(&scheduler->error))
                 return error_move(err, &scheduler->error);

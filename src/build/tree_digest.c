@@ -103,15 +103,7 @@ static int digest_all(DigestJob *job, uint64_t size, Error *err)
 {
         size_t n_threads = size >= PARALLEL_SIZE || job->n_nodes >= PARALLEL_FILES ? MIN(cpu_count(), job->n_nodes) : 1;
 
-        if (n_threads > 1) {
-                Pool *pool = pool_new(n_threads);
-
-                for (size_t i = 0; i < n_threads; i++)
-                        pool_submit(pool, digest_worker, job);
-                pool_free(pool);
-        } else {
-                digest_worker(job);
-        }
+        pool_run(n_threads, digest_worker, job);
         return error_is_set(&job->error) ? error_move(err, &job->error) : 0;
 }
 

@@ -219,7 +219,6 @@ static void load_worker(void *data)
 int source_tree_load_all(SourceTree *tree, TreeNode *node, Error *err)
 {
         LoadJob job = { .tree = tree, .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .limit = ALONE };
-        size_t n_threads = cpu_count();
 
         if (!S_ISDIR(node->mode))
                 return 0;
@@ -228,13 +227,8 @@ int source_tree_load_all(SourceTree *tree, TreeNode *node, Error *err)
         pthread_mutex_lock(&tree->lock);
         load_worker(&job);
         job.limit = SIZE_MAX;
-        if (job.next < job.n_queue && !job.failed) {
-                Pool *pool = pool_new(n_threads);
-
-                for (size_t i = 0; i < n_threads; i++)
-                        pool_submit(pool, load_worker, &job);
-                pool_free(pool);
-        }
+        if (job.next < job.n_queue && !job.failed)
+                pool_run(cpu_count(), load_worker, &job);
         pthread_mutex_unlock(&tree->lock);
         free(job.queue);
         return job.failed ? error_move(err, &job.error) : 0;
