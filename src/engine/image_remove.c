@@ -9,6 +9,7 @@
 #include "engine/images.h"
 #include "oci/reference.h"
 #include "store/container.h"
+#include "store/image_index.h"
 #include "json/json.h"
 
 static char *familiar(const char *full_name)
@@ -219,14 +220,19 @@ int engine_image_prune(Store *store, bool all, const StrList *filters, RemovalRe
 
 int engine_image_tag(Store *store, const char *source, const char *target, Error *err)
 {
+        _cleanup_(image_index_freep) ImageIndex *index = NULL;
         _cleanup_(image_freep) Image *image = NULL;
         _cleanup_reference_ Reference reference = { 0 };
         _cleanup_free_ char *name = NULL;
+        int r;
 
         if (reference_parse_target(target, &reference, err) < 0)
                 return error_wrap(err, "\"%s\" is not a valid repository/tag", target);
+        name = reference_text(&reference);
+        r = image_index_find(store, source, &index, err);
+        if (r != 0)
+                return r < 0 ? -1 : image_tag_index(store, name, &index->digest, err);
         if (image_find(store, source, &image, err) < 0)
                 return -1;
-        name = reference_text(&reference);
         return image_tag(store, name, &image->id, err);
 }

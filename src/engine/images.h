@@ -47,7 +47,7 @@ int engine_image_remove(Store *store, const char *name, bool force, RemovalRepor
 /* docker image prune: dangling images, or with `all` every image that no container uses. Filters: until, label, label!, dangling. Collects garbage too. */
 int engine_image_prune(Store *store, bool all, const StrList *filters, RemovalReport report, void *user, uint64_t *ret_size, Error *err);
 
-/* Points a new name at an image: docker tag. */
+/* Points a new name at an image, with all its platforms and attestations when it has an index: docker tag. */
 int engine_image_tag(Store *store, const char *source, const char *target, Error *err);
 
 typedef struct ImportOptions {

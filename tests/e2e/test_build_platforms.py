@@ -127,13 +127,41 @@ def test_the_store_keeps_an_index_and_every_command_copes(mica, make_mica, conte
         assert copy("images", "-aq").out == ""
         copy("fsck")
 
-    mica("tag", "m:1", "single:1")
+    mica("tag", image["Id"], "single:1")
     mica("rmi", "m:1")
-    assert "Manifests" not in mica.image("single:1")
+    assert "Manifests" not in mica.image("single:1"), "what was tagged by its own id is one image"
     mica("rmi", "single:1")
     mica("image", "prune", "-f")
     assert mica("images", "-aq").out == ""
     mica("fsck")
+
+
+def test_a_tag_of_an_index_is_for_all_platforms(mica, context, tmp_path, make_mica):
+    """What is tagged and shipped under the new name is not less than what was built."""
+    mica("build", "--platform", "linux/amd64,linux/arm64", "--provenance", "mode=min", "-t", "m:1", context({"Dockerfile": FILES}))
+    image = mica.image("m:1")
+    mica("tag", "m:1", "second:2")
+    mica("tag", image["Descriptor"]["digest"], "third:3")
+    for name in ("second:2", "third:3"):
+        assert mica.image(name)["Descriptor"] == image["Descriptor"] and mica.image(name)["Manifests"] == image["Manifests"]
+    assert len(mica("images", "-q").lines) == 3 and len(set(mica("images", "-q").lines)) == 1
+    assert mica("rmi", "m:1").out == "Untagged: m:1\n"
+    assert mica.image("second:2")["Descriptor"] == image["Descriptor"]
+    assert len(mica("images", "-aq").lines) == 3, "the other platform is still there"
+    mica("save", "-o", tmp_path / "s.tar", "second:2")
+    copy = make_mica()
+    copy("load", "-i", tmp_path / "s.tar")
+    assert copy.image("second:2")["Descriptor"] == image["Descriptor"]
+    assert skopeo("inspect", "--raw", f"oci:{mica.root}:second:2").stdout.count('"platform"') == image_count(image)
+    mica("tag", mica("images", "-q", "--no-trunc", "third").out.strip(), "third:3")
+    assert "Manifests" not in mica.image("third:3") and mica.image("second:2")["Descriptor"] == image["Descriptor"], "a tag moves; others stay"
+    mica("rmi", "third:3", "second:2")
+    assert mica("images", "-aq").out == ""
+    mica("fsck")
+
+
+def image_count(image):
+    return len(image["Manifests"])
 
 
 def test_a_base_of_several_platforms_gives_each_build_its_own(mica, context, tmp_path):
