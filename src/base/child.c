@@ -125,6 +125,11 @@ int child_start_piped(const ChildSpec *spec, pid_t *ret_pid, int *ret_out, int *
         return 0;
 }
 
+void child_kill(pid_t pid)
+{
+        kill(pid, CHILD_GUARD_KILL);
+}
+
 int child_wait(pid_t pid, int *ret_status, Error *err)
 {
         int status;

@@ -36,6 +36,11 @@ int child_start(const ChildSpec *spec, pid_t *ret_pid, Error *err);
  */
 int child_start_piped(const ChildSpec *spec, pid_t *ret_pid, int *ret_out, int *ret_err, Error *err);
 
+/*
+ * Kills a child that was started with die_with_parent, and all it started, also what has left its session. Does not wait: it is over when the child is reaped.
+ */
+void child_kill(pid_t pid);
+
 /* Waits. *ret_status: exit status 0..255, or 128+n for signal n. */
 int child_wait(pid_t pid, int *ret_status, Error *err);
 

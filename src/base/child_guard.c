@@ -48,6 +48,7 @@ static _noreturn_ void kill_all(void)
 static _noreturn_ void guard(pid_t parent, pid_t program)
 {
         sigset_t awaited;
+        int number = 0;
 
         prctl(PR_SET_NAME, "mica-guard");
         syscall(SYS_close_range, 0, ~0u, 0); /* the other ends of its pipes are to see its end */
@@ -56,16 +57,17 @@ static _noreturn_ void guard(pid_t parent, pid_t program)
         sigemptyset(&awaited);
         sigaddset(&awaited, SIGCHLD);
         sigaddset(&awaited, SIGHUP);
+        sigaddset(&awaited, CHILD_GUARD_KILL);
         for (;;) {
                 int status;
                 pid_t pid;
 
-                if (getppid() != parent)
+                if (number == CHILD_GUARD_KILL || getppid() != parent)
                         kill_all();
                 while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
                         if (pid == program)
                                 _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
-                sigwaitinfo(&awaited, NULL); /* SIGHUP also comes when the thread ends that started us, and the process goes on */
+                number = sigwaitinfo(&awaited, NULL); /* SIGHUP also comes when the thread ends that started us, and the process goes on */
         }
 }
 

@@ -169,7 +169,7 @@ static void take_said(Running *r, const char *data, size_t size)
         buf_put(&r->said, data, MIN(size, r->said.max));
 }
 
-/* Reads both pipes until they close. -1 when the build stops: the whole process group has been killed then. */
+/* Reads both pipes until they close. -1 when the build stops: all that git started has been killed then, or will have been when it is reaped. */
 static int drain(Running *r, int out_fd, int err_fd, Error *err)
 {
         struct pollfd polls[2] = { { .fd = out_fd, .events = POLLIN }, { .fd = err_fd, .events = POLLIN } };
@@ -179,7 +179,7 @@ static int drain(Running *r, int out_fd, int err_fd, Error *err)
                 int n_ready = poll(polls, 2, POLL_MS);
 
                 if ((n_ready < 0 && errno != EINTR) || r->too_much || build_check(r->run->build, err) < 0) {
-                        kill(-r->pid, SIGKILL);
+                        child_kill(r->pid);
                         if (error_is_set(err))
                                 return -1;
                         return r->too_much ? error_set(err, ERROR_LIMIT, "git printed more than %zu bytes", r->out->max)
@@ -249,7 +249,7 @@ static int run_argv(const GitRun *run, char *const *argv, Buf *out, Error *err)
 
         spec.argv = argv;
         spec.env = strlist_argv(&run->env);
-        spec.new_session = true; /* no terminal to ask on, and a process group to kill */
+        spec.new_session = true; /* no terminal to ask on */
         spec.die_with_parent = true;
         spec.umask = 022;
         if (child_start_piped(&spec, &running.pid, &out_read, &err_read, err) < 0)

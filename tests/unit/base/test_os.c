@@ -108,6 +108,20 @@ static bool is_alive(pid_t pid)
         return kill(pid, 0) == 0;
 }
 
+/* The numbers of two processes that live, as they print them. */
+static void read_pids(int fd, Buf *text, int pids[2])
+{
+        while (!text->data || sscanf(text->data, "%d\n%d\n", &pids[0], &pids[1]) != 2) {
+                char data[64];
+                ssize_t n = read(fd, data, sizeof(data));
+
+                assert_true(n > 0);
+                buf_put(text, data, (size_t)n);
+                buf_str(text);
+        }
+        assert_true(is_alive(pids[0]) && is_alive(pids[1]));
+}
+
 /* What a killed mica had started must not go on fetching, unpacking and mounting: neither the program nor what it put into sessions of its own. */
 static void children_die_with_us(void **state)
 {
@@ -130,19 +144,35 @@ static void children_die_with_us(void **state)
                 pause();
         }
         close(pair[1]);
-        while (!text.data || sscanf(text.data, "%d\n%d\n", &pids[0], &pids[1]) != 2) {
-                char data[64];
-                ssize_t n = read(pair[0], data, sizeof(data));
-
-                assert_true(n > 0);
-                buf_put(&text, data, (size_t)n);
-                buf_str(&text);
-        }
-        assert_true(is_alive(pids[0]) && is_alive(pids[1]));
+        read_pids(pair[0], &text, pids);
         kill(pid, SIGKILL);
         assert_int_equal(waitpid(pid, &status, 0), pid);
         for (int i = 0; i < 500 && (is_alive(pids[0]) || is_alive(pids[1])); i++)
                 nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+        assert_false(is_alive(pids[0]) || is_alive(pids[1]));
+        close(pair[0]);
+}
+
+/* What is stopped is stopped whole, also what has left the session, and it is over when the child has been reaped. */
+static void a_killed_child_takes_all_with_it(void **state)
+{
+        char *const argv[] = { (char *)"sh", (char *)"-c", (char *)"(setsid sh -c 'trap \"\" TERM HUP; echo $$; sleep 300' &); echo $$; exec sleep 300", NULL };
+        _cleanup_error_ Error err = ERROR_INIT;
+        _cleanup_buf_ Buf text = BUF_INIT(256);
+        ChildSpec spec = CHILD_SPEC_INIT;
+        int pair[2], status, pids[2] = { 0 };
+        pid_t pid;
+
+        assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+        spec.argv = argv;
+        spec.stdout_fd = pair[1];
+        spec.die_with_parent = spec.new_session = true;
+        assert_int_equal(child_start(&spec, &pid, &err), 0);
+        close(pair[1]);
+        read_pids(pair[0], &text, pids);
+        child_kill(pid);
+        assert_int_equal(child_wait(pid, &status, &err), 0);
+        assert_int_equal(status, 137);
         assert_false(is_alive(pids[0]) || is_alive(pids[1]));
         close(pair[0]);
 }
@@ -182,9 +212,13 @@ static void guarded_children_end_as_they_say(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(files_appear_whole_and_trees_go),  cmocka_unit_test(copies_are_exact),
-                cmocka_unit_test(children_end_as_they_say),         cmocka_unit_test(children_die_with_us),
-                cmocka_unit_test(guarded_children_end_as_they_say), cmocka_unit_test(a_pool_runs_every_job),
+                cmocka_unit_test(files_appear_whole_and_trees_go),
+                cmocka_unit_test(copies_are_exact),
+                cmocka_unit_test(children_end_as_they_say),
+                cmocka_unit_test(children_die_with_us),
+                cmocka_unit_test(a_killed_child_takes_all_with_it),
+                cmocka_unit_test(guarded_children_end_as_they_say),
+                cmocka_unit_test(a_pool_runs_every_job),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
