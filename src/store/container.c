@@ -1,5 +1,5 @@
 /*
- * Records and directories of containers.
+ * Records of containers.
  */
 #include "store/container.h"
 
@@ -183,56 +183,6 @@ int container_record_list(Store *store, int (*each)(void *user, const ContainerR
 int container_record_remove(Store *store, const char *id, bool transient, Error *err)
 {
         return change_row(store, id, transient ? DB_CHEAP : DB_DURABLE, "DELETE FROM container WHERE id = ?1", DB_ARGS(DB_TEXT(id)), err);
-}
-
-/* An id comes from our own random_id(), but it names a directory that may be removed: nothing else passes. */
-static int container_name(const char *id, char *buffer, Error *err)
-{
-        size_t n = strlen(id);
-
-        if (n < 12 || n > 64 || strspn(id, "0123456789abcdef") != n)
-                return error_set(err, ERROR_INVALID, "'%s' is not the id of a container", id);
-        snprintf(buffer, STORE_NAME_SIZE, "containers/%s", id);
-        return 0;
-}
-
-int container_dir_make(Store *store, const char *id, char **ret_path, Error *err)
-{
-        static const struct {
-                const char *name;
-                mode_t mode;
-        } parts[] = { { "", 0711 }, { "/upper", 0755 }, { "/work", 0700 }, { "/logs", 0700 } };
-        char name[STORE_NAME_SIZE], path[STORE_NAME_SIZE + 8];
-
-        if (container_name(id, name, err) < 0)
-                return -1;
-        for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-                snprintf(path, sizeof(path), "%s%s", name, parts[i].name);
-                if (sys_mkdirat(store->root_fd, path, parts[i].mode) < 0 && errno != EEXIST)
-                        return error_errno(err, errno, "cannot make '%s/%s'", store->root, path);
-                if (sys_fchmodat(store->root_fd, path, parts[i].mode) < 0)
-                        return error_errno(err, errno, "cannot set the mode of '%s/%s'", store->root, path);
-        }
-        *ret_path = xasprintf("%s/%s", store->root, name);
-        return 0;
-}
-
-int container_dir_remove(Store *store, const char *id, Error *err)
-{
-        char name[STORE_NAME_SIZE];
-        int r;
-
-        if (container_name(id, name, err) < 0)
-                return -1;
-        r = tree_remove(store->root_fd, name);
-        return r < 0 ? error_errno(err, r, "cannot remove '%s/%s'", store->root, name) : 0;
-}
-
-int container_dir_retire(Lease *lease, const char *id, Error *err)
-{
-        char name[STORE_NAME_SIZE];
-
-        return container_name(id, name, err) < 0 ? -1 : trash(lease, name, NULL, err);
 }
 
 int container_record_layers(Store *store, const char *id, Digest **ret, size_t *ret_n, Error *err)

@@ -15,6 +15,7 @@
 #include "base/pool.h"
 #include "base/sys.h"
 #include "oci/config.h"
+#include "store/container.h"
 #include "store/maintain.h"
 #include "store/reach.h"
 
@@ -193,6 +194,7 @@ static int collect_containers(Gc *gc, Error *err)
         struct stat st;
         int r;
 
+        container_dirs_sweep(gc->store);
         if (names_in(gc->store, "containers", &containers, err) < 0)
                 return -1;
         for (size_t i = 0; i < containers.n_items; i++) {

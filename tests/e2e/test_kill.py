@@ -5,6 +5,7 @@ tests/fault kills at every single system call of the commands; here the processe
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import threading
 import time
@@ -156,6 +157,45 @@ def test_client_killed_during_create_start_and_rm(mica, busybox, how):
         assert state["Status"] in ("created", "running", "exited")
         assert state["Running"] == os.path.exists(f"/proc/{state['Pid']}/ns") if state["Pid"] else not state["Running"]
     assert_nothing_left(mica, ids, [f"sleep {LONG}"])
+
+
+def test_what_a_killed_rm_has_left_goes_at_the_next_look(mica, busybox):
+    """Not only a collection a minute later: the next `ps` or `rm`. A container that is just being made looks almost the same, and must stay."""
+    directories = mica.root / "containers"
+
+    def half_removed():
+        """A container whose row is gone and whose files are not."""
+        for _ in range(10):
+            container = mica("run", "-d", "--network", "none", busybox, "sh", "-c", "mkdir /d; cd /d; i=0; while [ $i -lt 4000 ]; do : >$i; i=$((i+1)); done").out.strip()
+            mica("wait", container)
+            job = mica.popen("rm", container)
+            while job.poll() is None and (directories / container).exists():
+                pass
+            job.kill()
+            job.communicate(timeout=20)
+            if list(directories.iterdir()):
+                return
+        pytest.fail("the removal was always faster")
+
+    young = directories / ("0123456789abcdef" * 4)
+    (mica.root / "containers").mkdir(exist_ok=True)
+    for look in (["ps"], ["rm", "none"], ["container", "prune", "-f"]):
+        half_removed()
+        (young / "upper").mkdir(parents=True)
+        mica.run(*look)
+        assert list(directories.iterdir()) == [young], look
+        assert mica("ps", "-aq").out == "" and young.exists()
+        (young / "upper").rmdir(), young.rmdir()
+    # Killed between the row and the first file: it has what only a container with a row has had.
+    container = mica("run", "-d", "--network", "none", busybox, "true").out.strip()
+    mica("wait", container)
+    with sqlite3.connect(mica.root / "db.sqlite") as db:
+        db.execute("PRAGMA foreign_keys = ON")
+        db.execute("DELETE FROM container")
+    running = mica("run", "-d", "--network", "none", busybox, "sleep", LONG).out.strip()
+    mica("ps")
+    assert [p.name for p in directories.iterdir()] == [running]
+    assert_nothing_left(mica, [running])
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
