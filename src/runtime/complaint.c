@@ -20,6 +20,7 @@ typedef enum Complaint {
         COMPLAINT_IS_DIRECTORY,  /* 126 */
         COMPLAINT_CWD_MISSING,   /* 126: of one more process; the directory of a container's first one is made */
         COMPLAINT_CWD_DENIED,    /* 126 */
+        COMPLAINT_CWD_NO_DIR,    /* 126: likewise */
         COMPLAINT_CWD_IS_NO_DIR, /* the container cannot be made: 125 */
 } Complaint;
 
@@ -61,6 +62,11 @@ static char *last_words(const char *text)
         return str_replace(bare, "\\\"", "\"");
 }
 
+static const char *cwd_of(const RunSpec *spec)
+{
+        return str_empty(spec->cwd) ? "/" : spec->cwd;
+}
+
 /* crun says "permission denied" of a directory as well. */
 static bool is_directory(const RunSpec *spec, const char *name)
 {
@@ -71,16 +77,33 @@ static bool is_directory(const RunSpec *spec, const char *name)
         return root >= 0 && *name == '/' && inroot_stat(root, name, true, &st, &ignored) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* In the root, or where the process begins. New string. */
+static char *place_of(const RunSpec *spec, const char *name)
+{
+        return *name == '/' ? xstrdup(name) : xasprintf("%s/%s", cwd_of(spec), name);
+}
+
+/* The kernel says of a script that it is not there when its interpreter is not: names that, or is "". New string. */
+static char *missing_part(const RunSpec *spec, const char *name)
+{
+        _cleanup_close_ int root = spec->root && strchr(name, '/') ? open(spec->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+        _cleanup_free_ char *path = place_of(spec, name), *missing = root >= 0 ? runtime_missing_interpreter(root, cwd_of(spec), path) : NULL;
+
+        return missing ? xasprintf(" (its interpreter \"%s\" is missing)", missing) : xstrdup("");
+}
+
 static int complain(const RunSpec *spec, Complaint complaint, const char *name, Error *err)
 {
         const char *program = *name ? name : spec->args.n_items > 0 ? spec->args.items[0] : "", *cwd = *name ? name : spec->cwd;
+        _cleanup_free_ char *part = NULL;
 
         if (complaint == COMPLAINT_DENIED && is_directory(spec, program))
                 complaint = COMPLAINT_IS_DIRECTORY;
         switch (complaint) {
         case COMPLAINT_NOT_FOUND:
-                error_set(err, ERROR_EXIT, "exec: \"%s\": %s", program,
-                          strchr(program, '/') ? "no such file or directory" : "executable file not found in $PATH");
+                part = missing_part(spec, program);
+                error_set(err, ERROR_EXIT, "exec: \"%s\": %s%s", program,
+                          strchr(program, '/') ? "no such file or directory" : "executable file not found in $PATH", part);
                 break;
         case COMPLAINT_DENIED:
                 error_set(err, ERROR_EXIT, "exec: \"%s\": permission denied", program);
@@ -94,6 +117,9 @@ static int complain(const RunSpec *spec, Complaint complaint, const char *name, 
         case COMPLAINT_CWD_DENIED:
                 error_set(err, ERROR_EXIT, "cannot enter the working directory \"%s\": permission denied", cwd);
                 break;
+        case COMPLAINT_CWD_NO_DIR:
+                error_set(err, ERROR_EXIT, "cannot enter the working directory \"%s\": not a directory", cwd);
+                break;
         case COMPLAINT_CWD_IS_NO_DIR:
                 error_set(err, ERROR_INVALID, "cannot make the working directory \"%s\": it is not a directory", spec->cwd);
                 break;
@@ -102,16 +128,10 @@ static int complain(const RunSpec *spec, Complaint complaint, const char *name, 
         return -1;
 }
 
-/* In the root, or where the process begins. New string. */
-static char *place_of(const RunSpec *spec, const char *name)
-{
-        return *name == '/' ? xstrdup(name) : xasprintf("%s/%s", str_empty(spec->cwd) ? "/" : spec->cwd, name);
-}
-
 /* 1 it may be run, 0 it is not there; what else is wrong with it is set. -1. */
 static int look_at(const RunSpec *spec, int root_fd, const char *name, Error *err)
 {
-        _cleanup_free_ char *path = place_of(spec, name);
+        _cleanup_free_ char *path = place_of(spec, name), *missing = NULL;
         _cleanup_error_ Error failure = ERROR_INIT;
         struct stat st;
 
@@ -119,7 +139,21 @@ static int look_at(const RunSpec *spec, int root_fd, const char *name, Error *er
                 return failure.errnum != ENOENT && failure.errnum != ENOTDIR;
         if (S_ISDIR(st.st_mode))
                 return complain(spec, COMPLAINT_IS_DIRECTORY, name, err);
-        return S_ISREG(st.st_mode) && !(st.st_mode & 0111) ? complain(spec, COMPLAINT_DENIED, name, err) : 1;
+        if (S_ISREG(st.st_mode) && !(st.st_mode & 0111))
+                return complain(spec, COMPLAINT_DENIED, name, err);
+        missing = runtime_missing_interpreter(root_fd, cwd_of(spec), path);
+        return missing ? complain(spec, COMPLAINT_NOT_FOUND, name, err) : 1;
+}
+
+/* A container's first process has its directory made; one more does not. */
+static int look_at_cwd(const RunSpec *spec, int root_fd, Error *err)
+{
+        _cleanup_error_ Error failure = ERROR_INIT;
+        struct stat st;
+
+        if (inroot_stat(root_fd, cwd_of(spec), true, &st, &failure) < 0)
+                return failure.errnum == ENOENT ? complain(spec, COMPLAINT_CWD_MISSING, cwd_of(spec), err) : 0;
+        return S_ISDIR(st.st_mode) ? 0 : complain(spec, COMPLAINT_CWD_NO_DIR, cwd_of(spec), err);
 }
 
 int runtime_check_program(const RunSpec *spec, Error *err)
@@ -129,6 +163,8 @@ int runtime_check_program(const RunSpec *spec, Error *err)
         _cleanup_strlist_ StrList directories = { 0 };
         int found = 0;
 
+        if (root_fd >= 0 && look_at_cwd(spec, root_fd, err) < 0)
+                return -1;
         if (root_fd < 0 || str_empty(name) || (!strchr(name, '/') && str_empty(search)))
                 return 0;
         if (strchr(name, '/')) {
@@ -138,9 +174,12 @@ int runtime_check_program(const RunSpec *spec, Error *err)
         strlist_split(&directories, search, ':');
         for (size_t i = 0; i < directories.n_items && !found; i++) {
                 _cleanup_free_ char *path = xasprintf("%s/%s", directories.items[i], name);
-                _cleanup_error_ Error unfit = ERROR_INIT; /* the runtime knows how to go on */
+                _cleanup_error_ Error unfit = ERROR_INIT;
 
-                found = look_at(spec, root_fd, path, &unfit) != 0;
+                found = look_at(spec, root_fd, path, &unfit);
+                if (found < 0 && unfit.status == 127) /* it is there, and what it needs is not */
+                        return error_move(err, &unfit);
+                found = found != 0; /* of other failures the runtime knows how to go on */
         }
         return found ? 0 : complain(spec, COMPLAINT_NOT_FOUND, name, err);
 }

@@ -39,10 +39,16 @@ void runtime_program_exec(const Runtime *runtime, char *const *argv);
 int runtime_process_config(Runtime *runtime, const RunSpec *spec, Buf *buf, Error *err);
 
 /*
- * Whether the program can be there at all, before a runtime is asked to run it: crun lets the user read its own words on standard error as well. What cannot be
- * said for sure (a missing interpreter, rights of the user) is left to the runtime. Errors as runtime_fail().
+ * Whether the program can be there at all, with its interpreter and its working directory, before a runtime is asked to run it: crun lets the user read its own
+ * words on standard error as well. What cannot be said for sure (rights of the user) is left to the runtime. Errors as runtime_fail().
  */
 int runtime_check_program(const RunSpec *spec, Error *err);
+
+/*
+ * The interpreter or the loader that a program at `path` in the root needs and that is not in it, as the program names it; NULL when nothing is missing, or it
+ * cannot be told. `cwd` is the directory that relative names begin in. New string.
+ */
+char *runtime_missing_interpreter(int root_fd, const char *cwd, const char *path);
 
 /* What a runtime said when it failed, as an error in docker's words: EXIT with 126 or 127, INVALID, or IO. `text` is its log; of `spec` the program, the
  * working directory and the root count. Returns -1. */

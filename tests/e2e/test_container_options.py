@@ -355,12 +355,23 @@ def test_exec_that_fails_says_so_once_and_leaves_no_zombie(mica, busybox):
         for options in ([], ["-i"]):
             assert mica.fails(code, "exec", *options, "box", program).err == f'mica: exec: "{program}": {words}\n'
         assert words in mica.fails(1, "exec", "-d", "box", program).err
+    # A program that is there, and what it needs is not: the kernel's "no such file" alone has made many look at the wrong file
+    mica("exec", "box", "sh", "-c", "cd /bin; printf '#! /no/interpreter -x\\n' > odd; printf '#!/bin/odd\\n' > odder; printf '#!sh\\n' > here; chmod 755 odd odder here")
+    subprocess.run([mica.path, "cp", "-L", "/bin/true", "box:/bin/dynamic"], env=mica.env, check=True, stderr=subprocess.DEVNULL)
+    loader = re.search(rb"/lib[^\0]*/ld-[^\0]*", open("/bin/true", "rb").read())[0].decode()
+    for program, needed in (("/bin/odd", "/no/interpreter"), ("odd", "/no/interpreter"), ("odder", "/no/interpreter"), ("dynamic", loader)):
+        words = f'mica: exec: "/bin/{program.split("/")[-1]}": no such file or directory (its interpreter "{needed}" is missing)\n'
+        for options in ([], ["-i"], ["-t"]):
+            done = mica.fails(127, "exec", *options, "box", program)
+            assert (done.err, done.out) == (words, "")
+    assert mica("exec", "-w", "/bin", "box", "here").err == "", "a relative interpreter begins in the working directory"
+    for directory, words in (("/no/such/directory", "no such file or directory"), ("/etc/passwd", "not a directory")):
+        assert mica.fails(126, "exec", "-w", directory, "box", "true").err == f'mica: cannot enter the working directory "{directory}": {words}\n'
     # What only the runtime can find out
-    mica("exec", "box", "sh", "-c", "printf '#!/no/interpreter' > /bin/odd; chmod 755 /bin/odd")
-    for options in (["-w", "/etc/passwd"], ["-w", "/no/such/directory"]):
-        mica.run("exec", "-d", *options, "box", "true")
-        mica.run("exec", "-td", *options, "box", "true")
-    mica.run("exec", "-d", "box", "odd")
+    mica("exec", "box", "sh", "-c", "cp /bin/busybox /bin/mine; chmod 700 /bin/mine; mkdir -m 700 /mine")
+    for options in (["-u", "1234", "box", "/bin/mine", "true"], ["-u", "1234", "-w", "/mine", "box", "true"]):
+        mica.run("exec", "-d", *options)
+        mica.run("exec", "-td", *options)
     # One that was started and then could not be executed is the reaper's of this machine
     assert wait_for(lambda: not [line for line in mica("exec", "box", "ps", "-o", "stat,comm").lines if line.startswith("Z")])
 

@@ -66,9 +66,84 @@ static void test_directory(void **state)
         error_done(&err);
 }
 
+static void put(const Scratch *scratch, const char *name, const void *data, size_t size)
+{
+        int fd = openat(scratch->fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+
+        assert_int_equal(fd_write_all(fd, data, size), 0);
+        close(fd);
+}
+
+/* First lines as the kernel reads them, and what it would not take. "" means that nothing is missing. */
+static void test_scripts(void **state)
+{
+        static const struct {
+                const char *text, *missing;
+        } scripts[] = {
+                { "#!/no/sh\n", "/no/sh" },
+                { "#! \t/no/sh -x y\n", "/no/sh" },
+                { "#!no/sh\n", "no/sh" },
+                { "#!/no/sh", "" },
+                { "#!\n", "" },
+                { "#!", "" },
+                { "", "" },
+                { "/no/sh\n", "" },
+                { "#!/there\n", "" },
+                { "#!there\n", "" },
+                { "#!/script\n", "/no/sh" },
+                { "#!/link\n", "/gone" },
+                { "#!/loop\n", "" },
+                { "#!/d/../there\n", "" },
+                { "#!/../there\n", "" },
+                { "#!/outside\n", "/outside" },
+        };
+        const Scratch *scratch = *state;
+
+        assert_int_equal(mkdirat(scratch->fd, "d", 0755), 0);
+        assert_int_equal(symlinkat("/bin/sh", scratch->fd, "outside"), 0); /* of the root, not of this machine */
+        put(scratch, "there", "x", 1);
+        put(scratch, "script", "#!/no/sh\n", 9);
+        put(scratch, "link", "#!/gone\n", 8);
+        put(scratch, "loop", "#!/loop\n", 8);
+        for (size_t i = 0; i < ARRAY_LEN(scripts); i++) {
+                _cleanup_free_ char *missing = NULL;
+
+                put(scratch, "try", scripts[i].text, strlen(scripts[i].text));
+                missing = runtime_missing_interpreter(scratch->fd, "/", "/try");
+                if (!streq(missing ? missing : "", scripts[i].missing))
+                        fail_msg("of '%s' is missing '%s'", scripts[i].text, missing ? missing : "");
+        }
+}
+
+/* A program of this machine says what loads it; a header that lies is no header. */
+static void test_loaders(void **state)
+{
+        const Scratch *scratch = *state;
+        _cleanup_buf_ Buf self = BUF_INIT((size_t)64 << 20);
+        _cleanup_free_ char *missing = NULL;
+        int fd;
+
+        assert_int_equal(file_read(AT_FDCWD, "/proc/self/exe", &self), 0);
+        put(scratch, "self", self.data, self.size);
+        missing = runtime_missing_interpreter(scratch->fd, "/", "/self");
+        assert_true(missing && strstr(missing, "/ld-"));
+        fd = openat(scratch->fd, "self", O_WRONLY | O_CLOEXEC);
+        for (size_t at = 0; at < 64 + 56 * 4; at++) {
+                for (int value = 0; value < 256; value += 85) {
+                        assert_int_equal(fd_pwrite_all(fd, &(uint8_t){ (uint8_t)value }, 1, at), 0);
+                        free(runtime_missing_interpreter(scratch->fd, "/", "/self"));
+                }
+                assert_int_equal(fd_pwrite_all(fd, self.data + at, 1, at), 0);
+        }
+        close(fd);
+        assert_null(runtime_missing_interpreter(scratch->fd, "/", "/none"));
+        assert_int_equal(mkfifoat(scratch->fd, "fifo", 0755), 0);
+        assert_null(runtime_missing_interpreter(scratch->fd, "/", "/fifo"));
+}
+
 int main(void)
 {
-        const struct CMUnitTest tests[] = { SCRATCH_TEST(test_words), SCRATCH_TEST(test_directory) };
+        const struct CMUnitTest tests[] = { SCRATCH_TEST(test_words), SCRATCH_TEST(test_directory), SCRATCH_TEST(test_scripts), SCRATCH_TEST(test_loaders) };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
