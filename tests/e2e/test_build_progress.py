@@ -1,5 +1,6 @@
 """What a build shows: rawjson for programs, the live view on a real terminal (tmux), BuildKit's variables, timings."""
 import base64
+import datetime
 import json
 import os
 import pty
@@ -31,46 +32,82 @@ def raw(result):
     return [json.loads(line) for line in result.err.splitlines()]
 
 
-def test_rawjson_has_buildkits_schema(mica, busybox, context):
-    """Field names, digests, times and base64 of BuildKit's client.SolveStatus: existing readers (buildx, CI plugins) take it as it is."""
-    top = context({"Dockerfile": TWO_STAGES, "x": "x"})
-    result = mica("build", "--progress=rawjson", top)
-    digest, stamp = r"sha256:[0-9a-f]{64}", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z"
-    vertices, known, data = {}, set(), b""
-    for status in raw(result):
+def instant(text):
+    """Nanoseconds since 1970 of an RFC 3339 time as Go writes it: without zeros at the end."""
+    found = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{0,8}[1-9]))?Z", text)
+    assert found, text
+    return int(datetime.datetime.fromisoformat(found[1] + "+00:00").timestamp()) * 10**9 + int((found[2] or "0").ljust(9, "0"))
+
+
+def replay(statuses):
+    """What a reader has at the end: ({digest: vertex}, {digest: what it printed}, [warning]). It takes one line after the other, and never has to wait for
+    something that it has been told of."""
+    vertices, logs, warnings, bars = {}, {}, [], {}
+    for status in statuses:
         assert set(status) <= {"vertexes", "statuses", "logs", "warnings"} and len(status) == 1
         for v in status.get("vertexes", []):
+            before = vertices.get(v["digest"])
             assert set(v) <= {"digest", "inputs", "name", "started", "completed", "cached", "error"}
-            assert re.fullmatch(digest, v["digest"]) and all(i in known for i in v.get("inputs", []))
-            assert all(re.fullmatch(stamp, v[k]) for k in ("started", "completed") if k in v)
-            assert vertices.get(v["digest"], v)["name"] == v["name"], "two vertices with one digest"
-            known.add(v["digest"])
+            assert re.fullmatch(r"sha256:[0-9a-f]{64}", v["digest"]) and v["name"]
+            assert all(i in vertices and i != v["digest"] for i in v.get("inputs", [])), "of inputs one has heard before"
+            assert "completed" not in v or instant(v["started"]) <= instant(v["completed"])
+            assert not v.get("error") or "completed" in v
+            if before:
+                assert (before["name"], before.get("inputs")) == (v["name"], v.get("inputs")), "two vertices with one digest"
+                assert "completed" not in before, "what is complete changes no more"
+                assert before.get("started", v.get("started")) == v.get("started")
             vertices[v["digest"]] = v
         for s in status.get("statuses", []):
             assert set(s) <= {"id", "vertex", "name", "total", "current", "timestamp", "started", "completed"} and {"id", "current", "timestamp"} <= set(s)
-            assert s["vertex"] in known and isinstance(s["current"], int) and re.fullmatch(stamp, s["timestamp"])
+            assert "started" in vertices[s["vertex"]] and isinstance(s["current"], int) and 0 <= s["current"] and s["current"] <= s.get("total", s["current"])
+            assert "completed" not in s or instant(s["started"]) <= instant(s["completed"]) <= instant(s["timestamp"])
+            assert instant(bars.get((s["vertex"], s["id"]), s)["timestamp"]) <= instant(s["timestamp"])
+            bars[s["vertex"], s["id"]] = s
         for entry in status.get("logs", []):
-            assert set(entry) == {"vertex", "stream", "data", "timestamp"} and entry["vertex"] in known
-            data += base64.b64decode(entry["data"], validate=True)
+            assert set(entry) == {"vertex", "stream", "data", "timestamp"} and entry["stream"] in (1, 2)
+            assert "started" in vertices[entry["vertex"]] and instant(entry["timestamp"])
+            logs[entry["vertex"]] = logs.get(entry["vertex"], b"") + base64.b64decode(entry["data"], validate=True)
         for w in status.get("warnings", []):
-            assert w["level"] == 1 and w["vertex"] in known and w["range"] == [{"start": {"line": 5}, "end": {"line": 5}}]
-            assert base64.b64decode(w["short"]).decode() == "FromAsCasing: 'as' and 'FROM' keywords' casing do not match (line 5)"
-            assert base64.b64decode(w["detail"][0]).decode().startswith("The 'as' keyword") and w["sourceInfo"]["filename"] == "Dockerfile"
+            assert w["vertex"] in vertices and 1 <= w["range"][0]["start"]["line"] <= w["range"][0]["end"]["line"]
+            warnings.append(w)
+    assert all("completed" in v for v in vertices.values()), "at the end nothing is left to wait for"
+    return vertices, logs, warnings
+
+
+def test_rawjson_has_buildkits_schema(mica, busybox, context):
+    """Field names, digests, times and base64 of BuildKit's client.SolveStatus: existing readers (buildx, CI plugins) take it as it is."""
+    top = context({"Dockerfile": TWO_STAGES, "x": "x"})
+    vertices, logs, warnings = replay(raw(mica("build", "--progress=rawjson", top)))
+    data = b"".join(logs.values())
+    for w in warnings:
+        assert w["level"] == 1 and w["range"] == [{"start": {"line": 5}, "end": {"line": 5}}]
+        assert base64.b64decode(w["short"]).decode() == "FromAsCasing: 'as' and 'FROM' keywords' casing do not match (line 5)"
+        assert base64.b64decode(w["detail"][0]).decode().startswith("The 'as' keyword") and w["sourceInfo"]["filename"] == "Dockerfile"
     assert data == b"out\n\x01\xffout\n\x01\xff"[:6] + b"err\n"
     names = {v["name"]: v for v in vertices.values()}
     copy = names["[final 4/5] COPY --from=slow /slow /"]
     assert {vertices[i]["name"] for i in copy["inputs"]} == {"[final 3/5] COPY x /x", "[slow 2/2] RUN sleep 0.5; echo slow > /slow"}
     assert {vertices[i]["name"] for i in names["[final 3/5] COPY x /x"]["inputs"]} == {"[final 2/5] COPY --from=quick /quick /", "[internal] load build context"}
-    assert all("completed" in v and v["started"] <= v["completed"] for v in vertices.values())
     again = [v for s in raw(mica("build", "--progress=rawjson", top)) for v in s.get("vertexes", [])]
     assert sum(v.get("cached", False) for v in again) == 9
 
 
 def test_rawjson_of_a_failure(mica, busybox, context):
     result = mica.run("build", "--progress=rawjson", context({"Dockerfile": "FROM busybox\nRUN echo no; exit 3\n"}))
-    lines = [json.loads(line) for line in result.err.splitlines() if line.startswith("{")]
-    failed = [v for s in lines for v in s.get("vertexes", []) if v.get("error")]
+    vertices, logs, _ = replay([json.loads(line) for line in result.err.splitlines() if line.startswith("{")])
+    failed = [v for v in vertices.values() if v.get("error")]
+    assert logs[failed[0]["digest"]] == b"no\n"
     assert len(failed) == 1 and "exit code: 3" in failed[0]["error"] and failed[0]["name"] == "[2/2] RUN echo no; exit 3"
+
+
+@pytest.mark.parametrize("options, rounds", [(["--platform", "linux/amd64,linux/arm64"], 1), (["--no-cache", "--provenance=mode=max", "-o", "type=oci,dest=/dev/null"], 1), ([], 2)])
+def test_rawjson_of_other_builds(mica, busybox, context, options, rounds):
+    """Several platforms, no cache, all from the cache: the stream holds what it promises in each of them."""
+    top = context({"Dockerfile": "FROM --platform=$BUILDPLATFORM busybox AS b\nRUN echo built\nFROM scratch\nARG TARGETARCH\nCOPY --from=b /etc/passwd /$TARGETARCH\n"})
+    for number in range(rounds):
+        vertices, logs, _ = replay(raw(mica("build", "--progress=rawjson", *options, top)))
+    assert b"".join(logs.values()) == (b"built\n" if number == 0 else b"")
+    assert sum(v.get("cached", False) for v in vertices.values()) >= 2 * number
 
 
 def test_equal_steps_have_digests_of_their_own(mica, busybox, context):
