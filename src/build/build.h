@@ -91,10 +91,12 @@ typedef struct BuildSsh {
         StrList keys; /* files of private keys, when there is no agent */
 } BuildSsh;
 
-/* --build-context name=value */
+/* --build-context name[::platform]=value */
 typedef struct BuildNamedContext {
-        char *name;
-        char *value; /* a directory, "docker-image://reference", "oci-layout://path", "target:stage", "https://…", git URL */
+        char *name;     /* as it is written, with the platform */
+        char *base;     /* without it */
+        char *platform; /* "linux/arm64": what is built for another one does not see it; NULL: for all */
+        char *value;    /* a directory, "docker-image://reference", "oci-layout://path", "target:stage", "https://…", git URL */
 } BuildNamedContext;
 
 /*

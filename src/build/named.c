@@ -39,22 +39,36 @@ static char *normalize(const char *name)
         return familiar;
 }
 
-const BuildNamedContext *named_find(const Build *build, const char *name)
+static bool is_for(const BuildNamedContext *named, const char *platform)
 {
-        _cleanup_free_ char *wanted = build->options->n_contexts ? normalize(name) : NULL;
+        _cleanup_platform_ Platform have = { 0 }, wanted = { 0 };
+        _cleanup_error_ Error ignored = ERROR_INIT;
 
-        for (size_t i = build->options->n_contexts; i-- > 0;) { /* the last one counts */
-                _cleanup_free_ char *have = normalize(build->options->contexts[i].name);
-
-                if (streq(have, wanted))
-                        return &build->options->contexts[i];
-        }
-        return NULL;
+        return platform_parse(named->platform, &have, &ignored) == 0 && platform_parse(platform, &wanted, &ignored) == 0 && platform_equal(&have, &wanted);
 }
 
-const char *named_value(const Build *build, const char *name, const char *prefix)
+const BuildNamedContext *named_find(const Build *build, const char *name, const char *platform)
 {
-        const BuildNamedContext *named = named_find(build, name);
+        _cleanup_free_ char *wanted = build->options->n_contexts ? normalize(name) : NULL;
+        const BuildNamedContext *found = NULL;
+
+        for (size_t i = build->options->n_contexts; i-- > 0;) { /* the last one counts */
+                const BuildNamedContext *named = &build->options->contexts[i];
+                _cleanup_free_ char *have = normalize(named->base);
+
+                if (!streq(have, wanted))
+                        continue;
+                if (named->platform && is_for(named, platform))
+                        return named;
+                if (!named->platform && !found)
+                        found = named;
+        }
+        return found;
+}
+
+const char *named_value(const Build *build, const char *name, const char *platform, const char *prefix)
+{
+        const BuildNamedContext *named = named_find(build, name, platform);
 
         return named ? str_after(named->value, prefix) : NULL;
 }
@@ -68,8 +82,11 @@ int named_check(const Build *build, Error *err)
 {
         for (size_t i = 0; i < build->options->n_contexts; i++) {
                 const BuildNamedContext *named = &build->options->contexts[i];
+                _cleanup_platform_ Platform platform = { 0 };
                 struct stat st;
 
+                if (named->platform && platform_parse(named->platform, &platform, err) < 0)
+                        return error_wrap(err, "invalid context name %s", named->name);
                 if (!is_directory(named))
                         continue;
                 if (stat(named->value, &st) == 0 && S_ISDIR(st.st_mode))
@@ -137,15 +154,12 @@ void named_tree_free(void *tree)
         free(named);
 }
 
-int named_directory(Build *build, const char *name, SourceTree **ret, Error *err)
+/* The tree of a context that is a directory. */
+static int directory_tree(Build *build, const BuildNamedContext *named, SourceTree **ret, Error *err)
 {
-        const BuildNamedContext *named = named_find(build, name);
         NamedTree *tree;
         int result = 0;
 
-        *ret = NULL;
-        if (!named || !is_directory(named))
-                return 0;
         pthread_mutex_lock(&build->lock);
         tree = map_get(build->named, named->name);
         if (!tree) {
@@ -160,7 +174,17 @@ int named_directory(Build *build, const char *name, SourceTree **ret, Error *err
         if (result < 0)
                 return -1;
         *ret = tree->tree;
-        return 1;
+        return 0;
+}
+
+int named_directory(Build *build, const char *name, const char *platform, SourceTree **ret, Error *err)
+{
+        const BuildNamedContext *named = named_find(build, name, platform);
+
+        *ret = NULL;
+        if (!named || !is_directory(named))
+                return 0;
+        return directory_tree(build, named, ret, err) < 0 ? -1 : 1;
 }
 
 /* A directory as a base: a layer of what is in it, remembered by content. */
@@ -174,7 +198,7 @@ static int directory_layer(Build *build, const BuildNamedContext *named, Digest 
         int r;
 
         hash_field_str(hash, "mica directory as a base");
-        r = named_directory(build, named->name, &spec.tree, err) < 0 ? -1 : copy_plan_add_source(&plan, spec.tree, "/", false, false, err);
+        r = directory_tree(build, named, &spec.tree, err) < 0 ? -1 : copy_plan_add_source(&plan, spec.tree, "/", false, false, err);
         if (r == 0)
                 r = copy_plan_hash(&plan, hash, NULL, NULL, err);
         copy_plan_done(&plan);
@@ -228,7 +252,7 @@ static int layout_image(Build *build, const BuildNamedContext *named, const char
                 return -1;
         if (oci_layout_take(build->lease, path, tag, &digest, platform ? &wanted : NULL, ret, &record.digest, err) < 0)
                 return -1;
-        pinned = xasprintf("%s@%s", named->name, digest_format(&record.digest, text));
+        pinned = xasprintf("%s@%s", named->base, digest_format(&record.digest, text));
         if (source_image_uri("oci", pinned, &ret->platform, &uri, &ignored) < 0)
                 uri = xstrdup(pinned);
         record.uri = uri;
@@ -262,7 +286,7 @@ int named_image(Build *build, BuildVertex *vertex, const BuildNamedContext *name
                 return -1;
         snapshot_image(target, &layer, ret);
         /* Every layer has its entry, also one that is where a stage begins. */
-        from = xasprintf("FROM %s", named->name);
+        from = xasprintf("FROM %s", named->base);
         image_config_add_history(ret, NULL, from, "named context", false);
         return 0;
 }

@@ -8,6 +8,9 @@
  *   name=https://….git, git@…      a repository (git.h)
  *   name=https://…                 an archive, or a file that is then named "context"
  *
+ * `name::platform=…` ("alpine::linux/arm64") stands for the name where the stage is for that platform, and before the one without a platform.
+ * Spec: BuildKit, frontend/dockerui NamedContext(). Differs: "name::arm64" and other ways to write a platform count too.
+ *
  * Names compare as image references do ("alpine" is "docker.io/library/alpine:latest"), or as they are written when they are none. One that is the name of a
  * stage replaces the stage.
  */
@@ -15,11 +18,11 @@
 
 #include "build/engine.h"
 
-/* The context of that name, or NULL. */
-const BuildNamedContext *named_find(const Build *build, const char *name);
+/* The context of that name for a platform ("linux/arm64"), or NULL. */
+const BuildNamedContext *named_find(const Build *build, const char *name, const char *platform);
 
 /* The rest of the value behind `prefix` ("target:"), or NULL when there is no such context or it is of another kind. */
-const char *named_value(const Build *build, const char *name, const char *prefix);
+const char *named_value(const Build *build, const char *name, const char *platform, const char *prefix);
 
 /* What Build.named holds. */
 typedef struct NamedTree {
@@ -30,7 +33,7 @@ typedef struct NamedTree {
 void named_tree_free(void *tree); /* saves the digests */
 
 /* A named context that is a directory: 1 and its tree; 0 when the name is none. */
-int named_directory(Build *build, const char *name, SourceTree **ret, Error *err);
+int named_directory(Build *build, const char *name, const char *platform, SourceTree **ret, Error *err);
 
 /* Any kind but target: as an image for a platform (NULL: any): what FROM and COPY --from start from. `vertex` shows the progress. *ret_id is
  * unset when it is no image of the store. */

@@ -82,11 +82,28 @@ static BuildStage *image_stage(BuildTarget *target, const char *name)
         return stage;
 }
 
+/* What a stage asks for, whatever it starts from: decides which named contexts there are for it. */
+static const char *asked_platform(const BuildStage *stage)
+{
+        return stage->platform ? stage->platform : stage->target->text;
+}
+
+/* The same for a name: that of the stage of this name, or what the target is built for. */
+static const char *platform_of_name(const BuildTarget *target, const char *name)
+{
+        const Build *build = target->build;
+
+        for (size_t i = build->parsed->n_items; i-- > 0;)
+                if (build->parsed->items[i].name && strcasecmp(build->parsed->items[i].name, name) == 0)
+                        return asked_platform(build->stages[target->first + i]);
+        return target->text;
+}
+
 int build_source(BuildStage *reader, const Instruction *instruction, const char *from, BuildStage **ret_stage, SourceTree **ret_tree, Error *err)
 {
         Build *build = reader->build;
-        const char *target = named_value(build, from, "target:");
-        int index, directory = named_directory(build, from, ret_tree, err);
+        const char *platform = platform_of_name(reader->target, from), *target = named_value(build, from, platform, "target:");
+        int index, directory = named_directory(build, from, platform, ret_tree, err);
         size_t at;
 
         *ret_stage = sbom_scanned(reader, from);
@@ -100,7 +117,7 @@ int build_source(BuildStage *reader, const Instruction *instruction, const char 
                 *ret_stage = build->stages[reader->target->first + at];
                 return 0;
         }
-        if (named_find(build, from)) {
+        if (named_find(build, from, platform)) {
                 *ret_stage = image_stage(reader->target, from);
                 return 0;
         }
@@ -236,7 +253,7 @@ static int find_base(BuildStage *stage, BuildVertex *vertex, const BuildNamedCon
 static int load_base(BuildStage *stage, Error *err)
 {
         Build *build = stage->build;
-        const BuildNamedContext *named = named_find(build, stage->base_name);
+        const BuildNamedContext *named = named_find(build, stage->base_name, asked_platform(stage));
         _cleanup_free_ char *title = NULL, *shown = NULL;
         BuildVertex *vertex;
 
@@ -308,7 +325,7 @@ static void replace_stage(BuildStage *stage)
 {
         const char *name = stage->parsed->name;
 
-        if (!name || !named_find(stage->build, name))
+        if (!name || !named_find(stage->build, name, asked_platform(stage)))
                 return;
         free(stage->base_name);
         stage->base_name = xstrdup(name);
@@ -347,15 +364,18 @@ static int plan_reachable(BuildTarget *target, size_t wanted, Error *err)
         _cleanup_free_ int *base_of = NEW_ARRAY(int, n);
 
         for (size_t i = 0; i < n; i++) {
-                const char *named = named_value(build, stages[i]->base_name, "target:");
+                const char *named = named_value(build, stages[i]->base_name, asked_platform(stages[i]), "target:");
 
                 names[i] = named ? named : stages[i]->base_name;
         }
         if (stages_reachable(build->parsed, names, wanted, needed, base_of, &build->diagnosis, err) < 0)
                 return -1;
-        for (size_t i = 0; i < n; i++)
-                if (base_of[i] >= 0 && (named_value(build, stages[i]->base_name, "target:") || !named_find(build, stages[i]->base_name)))
+        for (size_t i = 0; i < n; i++) {
+                const BuildNamedContext *named = named_find(build, stages[i]->base_name, asked_platform(stages[i]));
+
+                if (base_of[i] >= 0 && (!named || !stages[base_of[i]]->replaced || str_starts(named->value, "target:")))
                         stages[i]->base = stages[base_of[i]];
+        }
         return 0;
 }
 

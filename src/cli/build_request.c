@@ -25,7 +25,7 @@ const Option build_options[] = {
         { "attest", 0, OPTION_LIST, offsetof(BuildFlags, attests), .help = "Attestation parameters (format: \"type=provenance,mode=max\")" },
         { "build-arg", 0, OPTION_LIST, offsetof(BuildFlags, build_args), .help = "Set build-time variables" },
         { "build-context", 0, OPTION_LIST, offsetof(BuildFlags, contexts),
-          .help = "Additional build contexts (e.g., name=path, name=docker-image://image, name=https://….git)" },
+          .help = "Additional build contexts (e.g., name=path, name=docker-image://image, name=https://….git, name::platform=…)" },
         { "cache-from", 0, OPTION_LIST, offsetof(BuildFlags, cache_from), .help = "External cache to read (\"type=local,src=DIR[,tag=NAME|,digest=DIGEST]\")" },
         { "cache-to", 0, OPTION_LIST, offsetof(BuildFlags, cache_to),
           .help = "Where to write the cache (\"type=local,dest=DIR[,mode=max][,compression=zstd][,cache-mounts=true]\")" },
@@ -114,6 +114,8 @@ void build_request_done(BuildRequest *request)
         free(request->cache_from);
         for (size_t i = 0; i < request->options.n_contexts; i++) {
                 free(request->contexts[i].name);
+                free(request->contexts[i].base);
+                free(request->contexts[i].platform);
                 free(request->contexts[i].value);
         }
         for (size_t i = 0; i < request->options.n_limits; i++)
@@ -190,12 +192,17 @@ static int parse_ssh(const char *text, BuildSsh *ret, Error *err)
 
 static int parse_context(const char *text, BuildNamedContext *ret, Error *err)
 {
-        const char *value = strchr(text, '=');
+        const char *value = strchr(text, '='), *platform;
 
         if (!value || value == text || !value[1])
                 return error_set(err, ERROR_INVALID, "invalid context value: %s, expected key=value", text);
         ret->name = xstrndup(text, (size_t)(value - text));
         ret->value = xstrdup(value + 1);
+        platform = strstr(ret->name, "::");
+        ret->base = platform ? xstrndup(ret->name, (size_t)(platform - ret->name)) : xstrdup(ret->name);
+        ret->platform = platform ? xstrdup(platform + 2) : NULL;
+        if (!*ret->base)
+                return error_set(err, ERROR_INVALID, "invalid context name %s: there is nothing before the platform", ret->name);
         return 0;
 }
 

@@ -1,8 +1,11 @@
 """A web server on loopback for the tests of inputs: git repositories through git's own http backend, files with validators, passwords, and bad manners."""
 import base64
+import contextlib
 import hashlib
 import http.server
 import os
+import signal
+import socket
 import subprocess
 import threading
 import time
@@ -22,6 +25,27 @@ GIT_ENV = {
 
 def git(directory, *args):
     return subprocess.run(["git", "-C", str(directory), *map(str, args)], env=GIT_ENV, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True).stdout.strip()
+
+
+@contextlib.contextmanager
+def git_daemon(top):
+    """The repositories of a directory by git's own protocol, while it lasts: "git://127.0.0.1:PORT"."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    daemon = subprocess.Popen(["git", "-c", "safe.directory=*", "-c", "protocol.version=0", "daemon", "--reuseaddr", "--export-all", "--listen=127.0.0.1", f"--port={port}",
+                               f"--base-path={top}"], stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        deadline = time.time() + 10
+        while time.time() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield f"git://127.0.0.1:{port}"
+    finally:
+        os.killpg(daemon.pid, signal.SIGKILL)
+        daemon.wait()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from conftest import import_busybox, require_root, require_tool, tar_bytes
-from git_server import Site, basic, commit_files, git, make_repository
+from git_server import Site, basic, commit_files, git, git_daemon, make_repository
 
 pytestmark = pytest.mark.usefixtures("as_root")
 
@@ -180,25 +180,11 @@ def test_git_protocol(box, site):
     """git:// and repositories whose server is old enough to give only what its refs name."""
     _, first = make_repository(site.top, "app", {"Dockerfile": "FROM busybox\nCOPY f /\n", "f": "one\n"})
     commit_files(site.top / "app", {"f": "two\n"})
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    daemon = subprocess.Popen(["git", "-c", "safe.directory=*", "-c", "protocol.version=0", "daemon", "--reuseaddr", "--export-all", "--listen=127.0.0.1", f"--port={port}",
-                               f"--base-path={site.top}"], stderr=subprocess.DEVNULL, start_new_session=True)
-    try:
-        deadline = time.time() + 10
-        while time.time() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        build(box, f"git://127.0.0.1:{port}/app.git#main")
+    with git_daemon(site.top) as url:
+        build(box, f"{url}/app.git#main")
         assert cat(box, "/f") == "two\n"
-        build(box, f"git://127.0.0.1:{port}/app.git#{first}")
+        build(box, f"{url}/app.git#{first}")
         assert cat(box, "/f") == "one\n", "a commit that is no longer the tip of anything"
-    finally:
-        os.killpg(daemon.pid, signal.SIGKILL)
-        daemon.wait()
 
 
 def test_git_over_ssh_uses_the_agent_of_the_build(box, site, tmp_path):
@@ -426,6 +412,54 @@ def test_named_contexts_replace_images_and_stages(box, busybox_tar, tmp_path):
     dockerfile.write_text("FROM base\n")
     build(box, "--build-context", "base=docker-image://scratch", tmp_path)
     assert "no image 'none:latest'" in box.fails(1, "build", "--build-context", "base=docker-image://none", tmp_path).err
+
+
+def test_named_contexts_by_platform(box, tmp_path):
+    """`name::platform` stands for the name where a stage is for that platform, and nowhere else."""
+    context, outs = tmp_path / "context", 0
+    context.mkdir()
+    for name in ("all", "arm", "amd", "v7"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "which").write_text(name + "\n")
+
+    def contexts(*pairs):
+        return [word for name, directory in pairs for word in ("--build-context", f"{name}={tmp_path}/{directory}")]
+
+    def built(dockerfile, *args):
+        """{platform: what its files say}"""
+        nonlocal outs
+        outs += 1
+        (context / "Dockerfile").write_text(dockerfile)
+        box("build", "--platform", "linux/amd64,linux/arm64,linux/arm/v7", "-o", f"type=local,dest={tmp_path}/{outs}", *args, context)
+        return {p.name[6:]: {f.name: f.read_text().strip() for f in p.iterdir()} for p in (tmp_path / str(outs)).iterdir()}
+
+    three = contexts(("base", "all"), ("base::linux/arm64", "arm"), ("base::linux/arm/v7", "v7"))
+    want = {"amd64": "all", "arm64": "arm", "arm_v7": "v7"}
+    found = built("FROM base\nCOPY --from=base /which /copied\n", *three)
+    assert {k: (v["which"], v["copied"]) for k, v in found.items()} == {k: (v, v) for k, v in want.items()}
+    # Names are as without a platform, and other ways to write a platform count.
+    found = built("FROM docker.io/library/base:latest\n", *contexts(("base::linux/arm64/v8", "arm"), ("base:latest::arm", "v7"), ("docker.io/library/base", "all")))
+    assert {k: v["which"] for k, v in found.items()} == want
+    # It is the stage's own platform that counts, and for what no stage is the target's.
+    found = built("FROM --platform=linux/arm64 base AS a\nFROM --platform=linux/amd64 scratch\nCOPY --from=a /which /a\nCOPY --from=base /which /b\n", *three)
+    assert {k: (v["a"], v["b"]) for k, v in found.items()} == {k: ("arm", v) for k, v in want.items()}
+    # A stage is replaced for one platform; for the others it is built.
+    found = built("FROM scratch AS s\nCOPY Dockerfile /which\nFROM s\nCOPY --from=s /which /copied\n", *contexts(("s::linux/arm64", "arm")))
+    assert found["arm64"] == {"which": "arm", "copied": "arm"} and found["amd64"]["copied"] == found["arm_v7"]["which"] != "arm"
+    # The last one of a name counts, and what no platform of the build has is not looked at.
+    found = built("FROM base\n", *three, *contexts(("base::linux/arm64", "amd"), ("base::linux/s390x", "v7")))
+    assert {k: v["which"] for k, v in found.items()} == {**want, "arm64": "amd"}
+    (context / "Dockerfile").write_text("FROM base\n")
+    assert "No such image" in (text := box.fails(1, "build", *contexts(("base::linux/s390x", "all")), context).err) or "no image 'base" in text
+    for wrong in ("base::a/b/c/d", "base::", "base::/"):
+        assert f"invalid context name {wrong}" in box.fails(1, "build", *contexts((wrong, "all")), context).err
+    assert "invalid context name ::linux/arm64" in box.fails(1, "build", *contexts(("::linux/arm64", "all")), context).err
+    # A check looks at the image that the name stands for.
+    box("import", "--platform", "linux/s390x", "-", "far:1", input=tar_bytes({"f": ""}))
+    (context / "Dockerfile").write_text("FROM base\n")
+    check = ["build", "--check", "--platform", "linux/s390x"]
+    assert "InvalidBaseImagePlatform" not in box(*check, "--build-context", "base::linux/s390x=docker-image://far:1", "--build-context", "base=docker-image://busybox", context).out
+    assert "InvalidBaseImagePlatform" in box.run(*check, "--build-context", "base::linux/arm64=docker-image://far:1", "--build-context", "base=docker-image://busybox", context).out
 
 
 def _names(mica):
