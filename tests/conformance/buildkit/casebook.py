@@ -9,7 +9,7 @@ What a file of the context may be is written at make_context(). A case with fail
     environment=  variables for the client
 
 A case without a Dockerfile (None) says nothing about where it is, unless by -f. In Dockerfiles, files, options and context, @HTTP@ is the base URL of the test's web server, which serves WEB and
-the repositories, @CONTEXT@ and @BESIDE@ are directories, @COMMIT:NAME@ is a commit of repositories.py (@COMMIT:NAME:8@: its first digits).
+the repositories, @GIT@ serves them by git's protocol, @CONTEXT@ and @BESIDE@ are directories, @COMMIT:NAME@ is a commit of repositories.py (@COMMIT:NAME:8@: its first digits).
 """
 import importlib
 import io
@@ -35,14 +35,14 @@ class Case:
         """A directory with a Dockerfile: what buildctl can be given as it is."""
         return self.context == "@CONTEXT@" and self.dockerfile is not None and self.topic != "inputs"
 
-    def write(self, directory, http, commits):
+    def write(self, directory, http, commits, git):
         """Makes the files for a build in `directory`. Returns (options with -f, context, environment), their places filled in."""
         beside = directory.with_name(directory.name + ".beside")
 
         def fill(text):
             if not isinstance(text, str):
                 return text
-            text = text.replace("@HTTP@", http).replace("@HOST@", http.removeprefix("http://")).replace("@CONTEXT@", str(directory)).replace("@BESIDE@", str(beside))
+            text = text.replace("@HTTP@", http).replace("@HOST@", http.removeprefix("http://")).replace("@GIT@", git).replace("@CONTEXT@", str(directory)).replace("@BESIDE@", str(beside))
             return re.sub(r"@COMMIT:(\w+)(?::(\d+))?@", lambda found: commits[found.group(1)][:int(found.group(2) or 40)], text)
 
         files = dict(self.files)

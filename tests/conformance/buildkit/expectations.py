@@ -48,7 +48,7 @@ GIT_TIMES = """
          git-submodules git-submodules-of-submodules git-without-submodules git-absolute-dockerfile git-dockerfile-from-stdin add-git
          add-git-no-slash add-git-to-workdir add-git-refs add-git-checksum add-git-short-checksum add-git-owner-and-mode add-git-link add-git-exclude
          add-git-submodules add-git-keep add-git-keep-tag add-git-keep-subdir add-git-and-file add-git-two add-git-variable named-git
-         named-git-subdir named-git-query named-git-is-base policy-convert-git
+         named-git-subdir named-git-query named-git-is-base named-git-protocol named-git-protocol-is-base git-protocol policy-convert-git
          """
 
 RULES = [
@@ -74,7 +74,7 @@ RULES = [
          stdin-tar-xz stdin-tar-with-dots outside outside-own-ignore outside-both-ignores outside-ignore-of-context outside-other-name
          inside-own-ignore inside-empty-own-ignore add-git add-git-no-slash add-git-to-workdir add-git-refs add-git-checksum add-git-short-checksum
          add-git-owner-and-mode add-git-link add-git-exclude add-git-submodules add-git-keep add-git-keep-tag add-git-keep-subdir add-git-and-file
-         add-git-two add-git-variable named-directory named-directory-ignore named-git named-git-subdir named-git-query named-http named-http-tar
+         add-git-two add-git-variable named-directory named-directory-ignore named-git named-git-subdir named-git-query named-git-protocol git-protocol named-http named-http-tar
          policy-convert-git
          """, directory_time),
     Rule("epoch", "epoch-config epoch-scratch epoch-not-declared epoch-heredoc epoch-http", epoch_time),
@@ -94,13 +94,15 @@ RULES = [
     Rule("git-links-of-submodules", "git-submodules git-submodules-of-submodules add-git-submodules", lambda place, want, got: place.endswith("/.git") and got is None),
     Rule("git-directory", "add-git-keep add-git-keep-tag", lambda place, want, got: "/.git/" in place),
     Rule("archive-contexts", "named-http-tar", lambda place, want, got: place.startswith("layer 0: h/")),
-    Rule("directory-as-base", "named-replaces-image-by-directory named-git-is-base", lambda place, want, got: place.startswith("history")),
+    Rule("directory-as-base", "named-replaces-image-by-directory named-git-is-base named-git-protocol-is-base", lambda place, want, got: place.startswith("history")),
     Rule("capital-names", "named-upper-case from-stage-capitals", refusal="BuildKit", says="must be lowercase"),
     Rule("several-to-one", "copy-many-without-slash", refusal="mica", says="must be a directory and end with '/'"),
     Rule("large-ids", "chown-numbers", refusal="mica", says="out of range"),
     Rule("archive-escapes", "add-tar-escapes", refusal="mica", says="leads out of the root"),
     Rule("whiteout-names", "add-tar-whiteouts", refusal="mica", says="a name that begins with '.wh.'"),
     Rule("target-index", "option-target-index", refusal="BuildKit", says="could not be found"),
+    Rule("stage-as-context", "named-target named-target-as-base", refusal="BuildKit", says="failed to find target a for context n"),
+    Rule("context-platform-words", "context-platform-short", refusal="BuildKit", says="base"),
     Rule("archive-links", "add-tar-through-link", refusal="BuildKit", says="no such file"),
 ]
 

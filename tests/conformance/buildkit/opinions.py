@@ -49,6 +49,7 @@ GROUPS = [
     Group("http-names", cases("named-http", "named-http-tar"), "newer docker own"),
     Group("http-passwords", cases("private-http-header", "private-http-token", "private-http-token-goes-first")),
     Group("oci-layouts", error("unknown scheme oci-layout")),
+    Group("context-platforms", lambda case, place, newer, docker: case.startswith(("context-platform", "context-other-platform", "context-only-other"))),
     Group("xz-contexts", cases("http-context.tar.xz", "stdin-tar-xz")),
     Group("link-through-links", lambda case, place, newer, docker: case in ("link-flag", "copy-from-link-flag", "link-flag-over-file"), "newer own"),
     Group("run-etc", lambda case, place, newer, docker: newer is None and re.match(r"layer \d+: etc$", place)),

@@ -1,4 +1,4 @@
-"""The git repositories of the cases, served as @HTTP@/NAME.git: with fixed dates and names, so that their commits are the same wherever they are made.
+"""The git repositories of the cases, served as @HTTP@/NAME.git and @GIT@/NAME.git: with fixed dates and names, so that their commits are the same wherever they are made.
 
     app     main: three commits, the second with the tags v1 (annotated) and light; dev: a branch from there; both: a tag there and a branch at the third;
             refs/pull/1/head: a commit that no branch has
@@ -11,6 +11,7 @@ import sys
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "e2e"))
 
+import git_server  # noqa: E402
 from git_server import commit_files, git, make_repository  # noqa: E402
 
 COPY_ALL = "FROM busybox\nCOPY . /src/\n"

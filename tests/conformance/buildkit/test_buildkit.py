@@ -18,6 +18,7 @@ import bases  # noqa: E402
 import casebook  # noqa: E402
 import expectations  # noqa: E402
 import facts  # noqa: E402
+import git_server  # noqa: E402
 import opinions  # noqa: E402
 import repositories  # noqa: E402
 import webserver  # noqa: E402
@@ -29,8 +30,8 @@ for _path in sorted((HERE / "expected").glob("*.json")):
     EXPECTED.update(json.loads(_path.read_text()))
 
 
-def build(mica, case, directory, known, http, commits):
-    options, context, environment = case.write(directory, http, commits)
+def build(mica, case, directory, known, http, commits, git):
+    options, context, environment = case.write(directory, http, commits, git)
     tag = "case-" + case.name.lower()
     built = mica.run("build", "--progress", "plain", "-t", tag, *options, context, input=case.stdin, env=environment, timeout=300)
     if built.code:
@@ -65,8 +66,8 @@ def built(tmp_path_factory):
     commits = repositories.make_repositories(top / "repositories")
     web, http = webserver.serve(repositories=top / "repositories")
     try:
-        with concurrent.futures.ThreadPoolExecutor(3) as pool:
-            running = {case.name: pool.submit(build, mica, case, top / "contexts" / case.name, known, http, commits) for case in CASES}
+        with git_server.git_daemon(top / "repositories") as git, concurrent.futures.ThreadPoolExecutor(3) as pool:
+            running = {case.name: pool.submit(build, mica, case, top / "contexts" / case.name, known, http, commits, git) for case in CASES}
             return {name: future for name, future in running.items()}
     finally:
         web.shutdown()

@@ -35,4 +35,16 @@ case("copy-from-chmod", "FROM busybox\nCOPY --from=busybox --chmod=0700 /srv/dir
 case("context-dir", "FROM busybox\nCOPY --from=extra f /f\nCOPY --from=extra . /all\n", {"other/f": "o\n", "other/g/h": "p\n"}, "--build-context", "extra=@CONTEXT@/other")
 case("context-replaces-image", "FROM nosuchimage\nENV A=1\n", {}, "--build-context", "nosuchimage=docker-image://busybox")
 case("context-shadows-stage", "FROM busybox AS s\nRUN echo stage >/f\nFROM busybox\nCOPY --from=s f /g\n", {"o/f": "context\n"}, "--build-context", "s=@CONTEXT@/o")
+# name::platform: buildctl passes it on, buildx takes no such name.
+case("context-platform", "FROM base\nCOPY f /f\n", {"f": "f\n"}, "--build-context", "base::linux/amd64=docker-image://busybox", "--build-context", "base=docker-image://nosuch")
+case("context-other-platform", "FROM base\nCOPY f /f\n", {"f": "f\n"}, "--build-context", "base::linux/arm64=docker-image://nosuch", "--build-context", "base=docker-image://busybox")
+case("context-only-other-platform", "FROM base\n", {}, "--build-context", "base::linux/arm64=docker-image://busybox", fails="base")
+case("context-platform-with-tag", "FROM docker.io/library/base:1\nCOPY f /f\n", {"f": "f\n"}, "--build-context", "base:1::linux/amd64=docker-image://busybox")
+case("context-platform-short", "FROM base\n", {}, "--build-context", "base::amd64=docker-image://busybox", fails="base")
+case("context-platform-dir", "FROM busybox\nCOPY --from=extra /f /f\n", {"o/f": "o\n", "p/f": "p\n"}, "--build-context", "extra::linux/amd64=@CONTEXT@/o", "--build-context", "extra=@CONTEXT@/p")
+case("context-platform-replaces-stage", "FROM nosuch AS s\nRUN false\nFROM busybox\nCOPY --from=s /f /f\n", {"o/f": "o\n"}, "--build-context", "s::linux/amd64=@CONTEXT@/o")
+case("context-platform-of-the-stage", "FROM --platform=linux/arm64 nosuch AS s\nRUN false\nFROM busybox\nCOPY --from=s /f /f\n", {"o/f": "o\n"}, "--build-context", "s::linux/arm64=@CONTEXT@/o")
+case("context-platform-of-no-stage", "FROM busybox AS s\nCOPY o/f /f\nFROM busybox\nCOPY --from=s /f /g\n", {"o/f": "o\n", "p/f": "p\n"}, "--build-context", "s::linux/arm64=@CONTEXT@/p")
+case("context-platform-of-from", "FROM --platform=linux/arm64 base AS s\nFROM busybox\nCOPY --from=s /f /f\nCOPY --from=base /f /g\n", {"o/f": "o\n", "p/f": "p\n"},
+     "--build-context", "base::linux/arm64=@CONTEXT@/o", "--build-context", "base::linux/amd64=@CONTEXT@/p")
 case("copy-from-numeric-names", "FROM busybox AS s\nRUN mkdir /0 && echo 1 >/0/1 && touch -d @6 /0/1 /0\nFROM busybox\nCOPY --from=0 /0 /n\n")
