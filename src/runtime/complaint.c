@@ -35,6 +35,7 @@ static const struct Words {
         { "exec: \"", "\": no such file or directory", COMPLAINT_NOT_FOUND },
         { "exec: \"", "\": is a directory", COMPLAINT_IS_DIRECTORY },
         { "exec: \"", "\": permission denied", COMPLAINT_DENIED },
+        { "eaccess ", ": permission denied", COMPLAINT_DENIED },             /* runc: of a user that may not */
         { "open executable: ", NULL, COMPLAINT_DENIED },                     /* crun */
         { "the path `", "` is not a regular file", COMPLAINT_IS_DIRECTORY }, /* crun, newer */
         { "chdir `", "`: Not a directory", COMPLAINT_CWD_IS_NO_DIR },
@@ -139,7 +140,7 @@ static int look_at(const RunSpec *spec, int root_fd, const char *name, Error *er
                 return failure.errnum != ENOENT && failure.errnum != ENOTDIR;
         if (S_ISDIR(st.st_mode))
                 return complain(spec, COMPLAINT_IS_DIRECTORY, name, err);
-        if (S_ISREG(st.st_mode) && !(st.st_mode & 0111))
+        if (S_ISREG(st.st_mode) && (!(st.st_mode & 0111) || !runtime_may_execute(spec, root_fd, path)))
                 return complain(spec, COMPLAINT_DENIED, name, err);
         missing = runtime_missing_interpreter(root_fd, cwd_of(spec), path);
         return missing ? complain(spec, COMPLAINT_NOT_FOUND, name, err) : 1;
@@ -161,6 +162,7 @@ int runtime_check_program(const RunSpec *spec, Error *err)
         _cleanup_close_ int root_fd = spec->root ? open(spec->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
         const char *name = spec->args.n_items > 0 ? spec->args.items[0] : "", *search = strlist_env_get(&spec->env, "PATH");
         _cleanup_strlist_ StrList directories = { 0 };
+        _cleanup_error_ Error denied = ERROR_INIT;
         int found = 0;
 
         if (root_fd >= 0 && look_at_cwd(spec, root_fd, err) < 0)
@@ -179,8 +181,12 @@ int runtime_check_program(const RunSpec *spec, Error *err)
                 found = look_at(spec, root_fd, path, &unfit);
                 if (found < 0 && unfit.status == 127) /* it is there, and what it needs is not */
                         return error_move(err, &unfit);
-                found = found != 0; /* of other failures the runtime knows how to go on */
+                if (found < 0 && !error_is_set(&denied))
+                        error_move(&denied, &unfit);
+                found = found > 0; /* as the runtimes, and as a shell: one that does not do is passed over */
         }
+        if (!found && error_is_set(&denied))
+                return error_move(err, &denied);
         return found ? 0 : complain(spec, COMPLAINT_NOT_FOUND, name, err);
 }
 

@@ -40,9 +40,12 @@ int runtime_process_config(Runtime *runtime, const RunSpec *spec, Buf *buf, Erro
 
 /*
  * Whether the program can be there at all, with its interpreter and its working directory, before a runtime is asked to run it: crun lets the user read its own
- * words on standard error as well. What cannot be said for sure (rights of the user) is left to the runtime. Errors as runtime_fail().
+ * words on standard error as well. Errors as runtime_fail().
  */
 int runtime_check_program(const RunSpec *spec, Error *err);
+
+/* Whether the spec's user may execute what is at `path` in the root; true when it cannot be told. Threads: the caller has no others (it forks). */
+bool runtime_may_execute(const RunSpec *spec, int root_fd, const char *path);
 
 /*
  * The interpreter or the loader that a program at `path` in the root needs and that is not in it, as the program names it; NULL when nothing is missing, or it

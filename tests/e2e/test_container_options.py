@@ -367,11 +367,16 @@ def test_exec_that_fails_says_so_once_and_leaves_no_zombie(mica, busybox):
     assert mica("exec", "-w", "/bin", "box", "here").err == "", "a relative interpreter begins in the working directory"
     for directory, words in (("/no/such/directory", "no such file or directory"), ("/etc/passwd", "not a directory")):
         assert mica.fails(126, "exec", "-w", directory, "box", "true").err == f'mica: cannot enter the working directory "{directory}": {words}\n'
+    # Rights of the user: for the file, for a directory on the way, by a group
+    mica("exec", "box", "sh", "-c", "cd /bin; for i in mine ours; do cp busybox $i; done; chmod 700 mine; chgrp 77 ours; chmod 710 ours; mkdir -m 700 /mine; cp busybox /mine/sh")
+    for user, program, denied in (("1234", "/bin/mine", True), ("1234", "mine", True), ("1234", "/mine/sh", True), ("1234", "/bin/ours", True), ("1234:77", "/bin/ours", False),
+                                  ("0", "/bin/mine", False)):
+        path = program if program.startswith("/") else f"/bin/{program}"
+        done = mica.run("exec", "-u", user, "box", program, "-c", "exit 5")
+        assert done.err.endswith("applet not found\n") if not denied else (done.code, done.err) == (126, f'mica: exec: "{path}": permission denied\n')
     # What only the runtime can find out
-    mica("exec", "box", "sh", "-c", "cp /bin/busybox /bin/mine; chmod 700 /bin/mine; mkdir -m 700 /mine")
-    for options in (["-u", "1234", "box", "/bin/mine", "true"], ["-u", "1234", "-w", "/mine", "box", "true"]):
-        mica.run("exec", "-d", *options)
-        mica.run("exec", "-td", *options)
+    for options in (["-d"], ["-td"]):
+        mica.run("exec", *options, "--privileged", "-u", "1234", "box", "/bin/mine")
     # One that was started and then could not be executed is the reaper's of this machine
     assert wait_for(lambda: not [line for line in mica("exec", "box", "ps", "-o", "stat,comm").lines if line.startswith("Z")])
 
