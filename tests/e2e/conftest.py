@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from git_server import Site
+
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 120
 
@@ -222,6 +224,15 @@ def context(tmp_path):
         return top
 
     return make
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A web server on loopback for files and for git repositories (git_server.make_repository(site.top, …))."""
+    require_tool("git")
+    site = Site(tmp_path / "repositories")
+    yield site
+    site.close()
 
 
 @pytest.fixture

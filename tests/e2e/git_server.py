@@ -5,10 +5,11 @@ import hashlib
 import http.server
 import os
 import signal
-import socket
 import subprocess
 import threading
 import time
+
+from ports import await_port, free_port
 
 GIT_ENV = {
     **os.environ,
@@ -30,18 +31,11 @@ def git(directory, *args):
 @contextlib.contextmanager
 def git_daemon(top):
     """The repositories of a directory by git's own protocol, while it lasts: "git://127.0.0.1:PORT"."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     daemon = subprocess.Popen(["git", "-c", "safe.directory=*", "-c", "protocol.version=0", "daemon", "--reuseaddr", "--export-all", "--listen=127.0.0.1", f"--port={port}",
                                f"--base-path={top}"], stderr=subprocess.DEVNULL, start_new_session=True)
     try:
-        deadline = time.time() + 10
-        while time.time() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
+        await_port(port)
         yield f"git://127.0.0.1:{port}"
     finally:
         os.killpg(daemon.pid, signal.SIGKILL)
@@ -146,13 +140,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Site:
-    """files: path -> bytes. passwords: first part of a path -> the Authorization header it wants. git_root: where repositories are."""
+    """files: path -> bytes. passwords: first part of a path -> the Authorization header it wants. top: the directory of the repositories, made if it is missing."""
 
-    def __init__(self, git_root):
+    def __init__(self, top):
+        self.top = top
+        top.mkdir(exist_ok=True)
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.server.files, self.server.passwords, self.server.requests = {}, {}, []
-        self.server.git_root, self.server.etags = git_root, True
+        self.server.git_root, self.server.etags = top, True
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
 

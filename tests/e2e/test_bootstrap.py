@@ -8,6 +8,7 @@ import time
 
 import pytest
 from conftest import ROOT, Mica, require_root, require_tool
+from ports import free_port
 
 EXAMPLES = ROOT / "examples"
 EPOCH = {"SOURCE_DATE_EPOCH": "1700000000"}
@@ -230,8 +231,7 @@ def test_flask_case_study(bases, tmp_path):
     source.write_text(source.read_text().replace('VERSION = "1.0.0"', 'VERSION = "1.0.1"'))
     cached = list(cached_steps(build(bases, "flask-slim", where)))
     assert any("pip install" in name for name in cached) and not any("app.py" in name for name in cached)
-    port = subprocess.run(["/usr/bin/python3", "-c", "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])"],
-                          stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    port = free_port()
     container = bases("run", "-d", "--network", "host", "-e", "HOST=127.0.0.1", "-e", f"PORT={port}", "flask-slim").out.strip()
     try:
         answer = subprocess.run(["curl", "-sS", "--retry", "20", "--retry-connrefused", "--retry-delay", "1", f"http://127.0.0.1:{port}/"],

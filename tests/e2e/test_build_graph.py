@@ -4,7 +4,7 @@ import resource
 import subprocess
 
 from conftest import require_tool
-from git_server import Site, make_repository
+from git_server import make_repository
 
 DOCKERFILE = """ARG BASE=busybox
 FROM $BASE AS one
@@ -112,21 +112,15 @@ def test_dot_is_taken_by_graphviz(mica, busybox, context):
     assert drawn.stderr == b"" and b"quoted" in drawn.stdout and drawn.stdout.count(b'class="node"') == 7 and drawn.stdout.count(b'class="cluster"') == 2
 
 
-def test_contexts_from_elsewhere(mica, tmp_path):
+def test_contexts_from_elsewhere(mica, site):
     """A graph of what is not here: the repository is asked for its Dockerfile, and nothing is run."""
-    require_tool("git")
-    (tmp_path / "repositories").mkdir()
-    site = Site(tmp_path / "repositories")
-    try:
-        make_repository(tmp_path / "repositories", "r", {"sub/Dockerfile": "FROM scratch AS one\nCOPY f /f\nFROM scratch\nCOPY --from=one /f /g\n", "sub/f": "x"})
-        site.files["Dockerfile"] = f"FROM scratch\nADD {site.url}/missing /m\n".encode()
-        found = graph(mica, f"{site.url}/r.git#main:sub")
-        assert {"COPY f /f", "COPY --from=one /f /g"} <= {n["name"].split("] ")[-1] for n in nodes_of(found).values()}, found
-        found = graph(mica, f"{site.url}/Dockerfile")
-        assert [n["state"] for n in nodes_of(found).values() if "ADD" in n["name"]] == ["run"], "what it adds is asked for when it is built"
-        assert "cannot fetch" in mica.fails(1, "build", "--graph", f"{site.url}/nothing").err
-    finally:
-        site.close()
+    make_repository(site.top, "r", {"sub/Dockerfile": "FROM scratch AS one\nCOPY f /f\nFROM scratch\nCOPY --from=one /f /g\n", "sub/f": "x"})
+    site.files["Dockerfile"] = f"FROM scratch\nADD {site.url}/missing /m\n".encode()
+    found = graph(mica, f"{site.url}/r.git#main:sub")
+    assert {"COPY f /f", "COPY --from=one /f /g"} <= {n["name"].split("] ")[-1] for n in nodes_of(found).values()}, found
+    found = graph(mica, f"{site.url}/Dockerfile")
+    assert [n["state"] for n in nodes_of(found).values() if "ADD" in n["name"]] == ["run"], "what it adds is asked for when it is built"
+    assert "cannot fetch" in mica.fails(1, "build", "--graph", f"{site.url}/nothing").err
 
 
 def test_errors(mica, context):

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import tarfile
 import time
@@ -13,7 +12,7 @@ import time
 import pytest
 
 from conftest import import_busybox, require_root, require_tool, tar_bytes
-from git_server import Site, basic, commit_files, git, git_daemon, make_repository
+from git_server import basic, commit_files, git, git_daemon, make_repository
 
 pytestmark = pytest.mark.usefixtures("as_root")
 
@@ -28,16 +27,6 @@ def as_root():
 def box(mica, busybox_tar):
     import_busybox(mica, busybox_tar)
     return mica
-
-
-@pytest.fixture
-def site(tmp_path):
-    top = tmp_path / "repositories"
-    top.mkdir()
-    site = Site(top)
-    site.top = top
-    yield site
-    site.close()
 
 
 def build(mica, *args, **kwargs):

@@ -7,7 +7,7 @@ import tarfile
 import pytest
 
 from conftest import import_busybox, require_tool, skopeo
-from git_server import Site, git, make_repository
+from git_server import git, make_repository
 
 DOCKERFILE = """FROM busybox AS b
 ARG WORD
@@ -16,16 +16,6 @@ FROM busybox
 COPY --from=b /b /c
 """
 EPOCH = {"SOURCE_DATE_EPOCH": "1600000000"}
-
-
-@pytest.fixture
-def box_site(mica, busybox, tmp_path):
-    require_tool("git")
-    site = Site(tmp_path / "repositories")
-    site.top = tmp_path / "repositories"
-    site.top.mkdir()
-    yield mica, site
-    site.close()
 
 
 @pytest.fixture
@@ -137,9 +127,8 @@ def test_what_git_says_of_the_context(mica, tmp_path):
     assert "WARNING: current commit information was not captured by the build" in done.err
 
 
-def test_complete_and_hermetic(box_site, tmp_path):
+def test_complete_and_hermetic(mica, busybox, site, tmp_path):
     """A context that others can get is complete; without the network, too, what was built depends on nothing else."""
-    mica, site = box_site
     _, commit = make_repository(site.top, "r", {"Dockerfile": "FROM busybox\nRUN --network=none echo hello >/f\n", "Online": "FROM busybox\nRUN echo hello >/f\n"})
 
     def metadata(*options):

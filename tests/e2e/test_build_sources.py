@@ -10,7 +10,7 @@ import time
 import pytest
 
 from conftest import import_busybox, require_root, require_tool, tar_bytes
-from git_server import Site, commit_files, make_repository
+from git_server import commit_files, make_repository
 
 
 @pytest.fixture
@@ -18,17 +18,6 @@ def box(mica, busybox_tar):
     require_root()
     import_busybox(mica, busybox_tar)
     return mica
-
-
-@pytest.fixture
-def site(tmp_path):
-    require_tool("git")
-    top = tmp_path / "repositories"
-    top.mkdir()
-    site = Site(top)
-    site.top = top
-    yield site
-    site.close()
 
 
 def policy(tmp_path, *rules):

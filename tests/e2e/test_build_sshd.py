@@ -3,7 +3,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import time
 
@@ -11,22 +10,7 @@ import pytest
 
 from conftest import Mica, import_busybox, require_root, require_tool, tar_bytes
 from git_server import commit_files, git, make_repository
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def await_port(port, log):
-    deadline = time.time() + 10
-    while time.time() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise AssertionError(log.read_text())
+from ports import await_port, free_port
 
 
 class Server:

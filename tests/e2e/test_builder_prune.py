@@ -6,8 +6,7 @@ import time
 
 import pytest
 
-from conftest import require_tool
-from git_server import Site, make_repository
+from git_server import make_repository
 
 pytestmark = pytest.mark.usefixtures("root_only")
 
@@ -48,39 +47,33 @@ def test_du(built):
     built.fails(1, "builder", "du", "--verbose", "--format", "json")
 
 
-def test_urls_and_repositories_are_part_of_the_cache(mica, context, tmp_path):
+def test_urls_and_repositories_are_part_of_the_cache(mica, context, site):
     """What URLs held and what was checked out is listed, counted and removed like the rest; a URL's password and query are not shown."""
-    require_tool("git")
-    (tmp_path / "repositories").mkdir()
-    site = Site(tmp_path / "repositories")
-    try:
-        site.files["f"] = b"content"
-        make_repository(tmp_path / "repositories", "r", {"f": "x" * 20000})
-        url = f"{site.url.replace('://', '://me:c4nary@')}/f?token=c4nary"
-        top = context({"Dockerfile": f"FROM scratch\nADD {url} /f\nADD {site.url}/r.git /r\n"})
-        mica("build", "-t", "app", top)
-        rows = du(mica)
-        memory = next(r for r in rows if r["Description"].startswith("remembered answer of "))
-        checkout = next(r for r in rows if r["Type"] == "source.git.checkout")
-        assert memory["Type"] == "source.http" and memory["Description"] == f"remembered answer of {site.url}/f" and not memory["Shared"]
-        assert "r.git" in checkout["Description"] and "c4nary" not in memory["Description"]
-        (path,) = (mica.root / "cache/http").iterdir()
-        assert memory["ID"] == path.name and b"c4nary" not in path.read_bytes()
-        assert du(mica, "--filter", "type=source.http", "--filter", "description~=remembered") == [memory]
+    site.files["f"] = b"content"
+    make_repository(site.top, "r", {"f": "x" * 20000})
+    url = f"{site.url.replace('://', '://me:c4nary@')}/f?token=c4nary"
+    top = context({"Dockerfile": f"FROM scratch\nADD {url} /f\nADD {site.url}/r.git /r\n"})
+    mica("build", "-t", "app", top)
+    rows = du(mica)
+    memory = next(r for r in rows if r["Description"].startswith("remembered answer of "))
+    checkout = next(r for r in rows if r["Type"] == "source.git.checkout")
+    assert memory["Type"] == "source.http" and memory["Description"] == f"remembered answer of {site.url}/f" and not memory["Shared"]
+    assert "r.git" in checkout["Description"] and "c4nary" not in memory["Description"]
+    (path,) = (mica.root / "cache/http").iterdir()
+    assert memory["ID"] == path.name and b"c4nary" not in path.read_bytes()
+    assert du(mica, "--filter", "type=source.http", "--filter", "description~=remembered") == [memory]
 
-        os.utime(path, (1, 1))
-        site.requests.clear()
-        mica("build", "-t", "app", top)
-        assert any(headers.get("If-None-Match") for _, _, headers in site.requests) and path.stat().st_mtime > 1, "it was of use"
-        os.utime(path, (1, 1))
-        done = mica("builder", "prune", "-f", "--verbose", "--filter", "until=24h")
-        assert f"ID:\t\t{memory['ID']}\n" in done.out and "Type:\t\tsource.http\n" in done.out and "Deleted build cache" not in done.out
-        assert "Total reclaimed space: 4.096kB" in done.out and not path.exists() and any(r["Type"] == "source.git.checkout" for r in du(mica))
-        mica("builder", "prune", "-f", "--filter", "type=source.git.checkout")
-        assert not any(r["Type"] == "source.git.checkout" for r in du(mica))
-        mica("fsck")
-    finally:
-        site.close()
+    os.utime(path, (1, 1))
+    site.requests.clear()
+    mica("build", "-t", "app", top)
+    assert any(headers.get("If-None-Match") for _, _, headers in site.requests) and path.stat().st_mtime > 1, "it was of use"
+    os.utime(path, (1, 1))
+    done = mica("builder", "prune", "-f", "--verbose", "--filter", "until=24h")
+    assert f"ID:\t\t{memory['ID']}\n" in done.out and "Type:\t\tsource.http\n" in done.out and "Deleted build cache" not in done.out
+    assert "Total reclaimed space: 4.096kB" in done.out and not path.exists() and any(r["Type"] == "source.git.checkout" for r in du(mica))
+    mica("builder", "prune", "-f", "--filter", "type=source.git.checkout")
+    assert not any(r["Type"] == "source.git.checkout" for r in du(mica))
+    mica("fsck")
 
 
 def test_the_size_limit_takes_remembered_urls_too(built):

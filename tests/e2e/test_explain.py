@@ -6,8 +6,7 @@ import time
 
 import pytest
 
-from conftest import require_tool
-from git_server import Site, commit_files, make_repository
+from git_server import commit_files, make_repository
 
 pytestmark = pytest.mark.usefixtures("root_only")
 
@@ -199,29 +198,23 @@ def test_many_files(mica, busybox, context):
     assert "and 1988 more" not in mica("build", "--explain", top).out
 
 
-def test_what_comes_from_elsewhere(mica, context, tmp_path):
+def test_what_comes_from_elsewhere(mica, context, site):
     """An ADD of a repository says which commit it was and is, an ADD of a URL which content."""
-    require_tool("git")
-    (tmp_path / "repositories").mkdir()
-    site = Site(tmp_path / "repositories")
-    try:
-        site.files["f"] = b"content"
-        work, before = make_repository(tmp_path / "repositories", "r", {"f": "x"})
-        url = site.url.replace("://", "://me:c4nary@")
-        top = context({"Dockerfile": f"FROM scratch\nARG U={url}\nADD $U/f /f\nADD $U/r.git /r\n"})
-        mica("build", "-q", top)
-        site.files["f"] = b"second"
-        after = commit_files(work, {"f": "y"})
-        text = mica("build", "--explain", "-t", "app", top)
-        assert f"what {site.url}/r.git gives changed (commit {before[:12]} before, commit {after[:12]} now)" in text.out + text.err
-        site.files["f"] = b"third"
-        newest = commit_files(work, {"f": "z"})
-        steps = explain(mica, top)
-        (download,) = [c for s in steps.values() for c in s["changes"] if c["kind"] == "download" and c["name"] == f"{site.url}/f"]
-        assert download["change"] == "changed" and download["before"].startswith("sha256:") and download["before"] != download["after"]
-        (commit,) = [c for s in steps.values() for c in s["changes"] if c["kind"] == "download" and c["name"] == f"{site.url}/r.git"]
-        assert (commit["before"], commit["after"]) == (f"commit {after}", f"commit {newest}")
-        reasons = " ".join(s["reason"] for s in steps.values())
-        assert f"what {site.url}/r.git gives changed (commit {after[:12]} before, commit {newest[:12]} now)" in reasons
-    finally:
-        site.close()
+    site.files["f"] = b"content"
+    work, before = make_repository(site.top, "r", {"f": "x"})
+    url = site.url.replace("://", "://me:c4nary@")
+    top = context({"Dockerfile": f"FROM scratch\nARG U={url}\nADD $U/f /f\nADD $U/r.git /r\n"})
+    mica("build", "-q", top)
+    site.files["f"] = b"second"
+    after = commit_files(work, {"f": "y"})
+    text = mica("build", "--explain", "-t", "app", top)
+    assert f"what {site.url}/r.git gives changed (commit {before[:12]} before, commit {after[:12]} now)" in text.out + text.err
+    site.files["f"] = b"third"
+    newest = commit_files(work, {"f": "z"})
+    steps = explain(mica, top)
+    (download,) = [c for s in steps.values() for c in s["changes"] if c["kind"] == "download" and c["name"] == f"{site.url}/f"]
+    assert download["change"] == "changed" and download["before"].startswith("sha256:") and download["before"] != download["after"]
+    (commit,) = [c for s in steps.values() for c in s["changes"] if c["kind"] == "download" and c["name"] == f"{site.url}/r.git"]
+    assert (commit["before"], commit["after"]) == (f"commit {after}", f"commit {newest}")
+    reasons = " ".join(s["reason"] for s in steps.values())
+    assert f"what {site.url}/r.git gives changed (commit {after[:12]} before, commit {newest[:12]} now)" in reasons

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import TIMEOUT, Mica, Result, import_busybox, require_root, require_tool
-from git_server import Site, make_repository
+from git_server import make_repository
 
 UID = 61000 + os.getpid() % 4000
 FIRST = 100_000_000 + os.getpid() % 4000 * 65536  # of its range
@@ -498,10 +498,9 @@ def test_terminal(user):
     assert process.wait(30) == 4 and b"/dev/pts/0" in shown
 
 
-def test_sources(single, tmp_path):
+def test_sources(single, site):
     """git as the source of a build, an agent for RUN: both look at whose files are whose."""
-    make_repository(tmp_path, "app", {"Dockerfile": "FROM busybox\nCOPY . /src\nRUN --mount=type=ssh test -S $SSH_AUTH_SOCK\n"})
-    site = Site(tmp_path)
+    make_repository(site.top, "app", {"Dockerfile": "FROM busybox\nCOPY . /src\nRUN --mount=type=ssh test -S $SSH_AUTH_SOCK\n"})
     agent = single.popen_as("ssh-agent", "-D", "-a", f"{single.home}/agent")
     for _ in range(500):
         if os.path.exists(f"{single.home}/agent"):
@@ -511,7 +510,6 @@ def test_sources(single, tmp_path):
         single("build", "-t", "git", "--ssh", f"default={single.home}/agent", f"{site.url}/app.git#main")
         assert single("run", "--rm", "git", "ls", "/src").out == "Dockerfile\n"
     finally:
-        site.close()
         agent.kill()
         agent.wait()
 

@@ -10,8 +10,7 @@ import time
 
 import pytest
 
-from conftest import require_tool
-from git_server import Site, commit_files, make_repository
+from git_server import commit_files, make_repository
 
 pytestmark = pytest.mark.usefixtures("root_only")
 WATCHING = "for changes (Ctrl-C ends)"
@@ -233,25 +232,19 @@ def test_ignore_file_of_the_dockerfile(mica, watch, context):
     assert "removed" in w.next()
 
 
-def test_what_cannot_be_watched_is_named(mica, watch, context, tmp_path):
-    require_tool("git")
-    (tmp_path / "repositories").mkdir()
-    site = Site(tmp_path / "repositories")
-    try:
-        site.files["f"] = b"content"
-        work, _ = make_repository(tmp_path / "repositories", "r", {"f": "x"})
-        top = context({"Dockerfile": f"FROM busybox\nADD {site.url}/f /f\nADD {site.url}/r.git /r\nCOPY l /l\nRUN cat /f /r/f /l\n", "l": "local"})
-        w = watch(top)
-        text = w.next()
-        assert f"not watched, but asked at each build: {site.url}/f\n" in text and f"asked at each build: {site.url}/r.git" in text
-        site.files["f"] = b"second"
-        commit_files(work, {"f": "y"})
-        w.quiet(0.5)
-        (top / "l").write_text("changed")
-        assert "secondychanged" in w.next(), "a build for another reason sees them"
-        assert "--watch needs a directory as the build context" in mica.fails(1, "build", "--watch", f"{site.url}/r.git").err
-    finally:
-        site.close()
+def test_what_cannot_be_watched_is_named(mica, watch, context, site):
+    site.files["f"] = b"content"
+    work, _ = make_repository(site.top, "r", {"f": "x"})
+    top = context({"Dockerfile": f"FROM busybox\nADD {site.url}/f /f\nADD {site.url}/r.git /r\nCOPY l /l\nRUN cat /f /r/f /l\n", "l": "local"})
+    w = watch(top)
+    text = w.next()
+    assert f"not watched, but asked at each build: {site.url}/f\n" in text and f"asked at each build: {site.url}/r.git" in text
+    site.files["f"] = b"second"
+    commit_files(work, {"f": "y"})
+    w.quiet(0.5)
+    (top / "l").write_text("changed")
+    assert "secondychanged" in w.next(), "a build for another reason sees them"
+    assert "--watch needs a directory as the build context" in mica.fails(1, "build", "--watch", f"{site.url}/r.git").err
 
 
 def test_changes_while_it_builds(mica, watch, context):
