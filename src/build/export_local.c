@@ -13,9 +13,9 @@
 #include "base/mem.h"
 #include "base/sys.h"
 #include "fs/owner.h"
+#include "fs/place.h"
 #include "fs/walk.h"
 
-#define TEMPORARY_SIZE 64
 #define PIECE_SIZE (16 * MIB)
 /* Linux: all attribute names of a file, and one value. */
 #define XATTR_MAX 65536
@@ -38,7 +38,6 @@ struct LocalCopy {
         Map *links;    /* (device, inode) -> path below `top` of what has more than one name */
         Map *seen;     /* paths of files, with `exclusive` */
         StrList names; /* what the top directory is to hold, with `mirror` */
-        unsigned n_temporary;
         uint64_t done, told;
 };
 
@@ -55,6 +54,7 @@ int local_copy_new(const LocalCopyOptions *options, LocalCopy **ret, Error *err)
                 copy->dest_fd = open(options->dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (copy->dest_fd < 0)
                 return error_errno(err, r < 0 ? r : errno, "cannot make the directory '%s'", options->dest);
+        place_sweep(copy->dest_fd);
         *ret = TAKE_PTR(copy);
         return 0;
 }
@@ -90,37 +90,6 @@ static int set_time(const LocalCopy *copy, int dir_fd, const char *name, const s
         struct timespec times[2] = { time_of(copy, st), time_of(copy, st) };
 
         return sys_utimensat(dir_fd, name, times, AT_SYMLINK_NOFOLLOW) < 0 ? fail("set the time of", path, err) : 0;
-}
-
-/* --- giving a name to what is complete --- */
-
-static char *temporary_name(LocalCopy *copy, char *buffer)
-{
-        snprintf(buffer, TEMPORARY_SIZE, ".mica-%ld-%u.tmp", (long)getpid(), ++copy->n_temporary);
-        return buffer;
-}
-
-/* Renames; a directory that has the name is removed with everything in it. */
-static int put_in_place(int dir_fd, const char *temporary, const char *name, const char *path, Error *err)
-{
-        int r;
-
-        if (sys_renameat(dir_fd, temporary, dir_fd, name) == 0)
-                goto done;
-        if (errno == EISDIR || errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR) {
-                r = tree_remove(dir_fd, name);
-                if (r < 0)
-                        return error_errno(err, r, "cannot replace the directory '%s'", path);
-                if (sys_renameat(dir_fd, temporary, dir_fd, name) == 0)
-                        goto done;
-        }
-        (void)fail("write", path, err);
-        (void)sys_unlinkat(dir_fd, temporary, 0);
-        return -1;
-done:
-        /* Renaming one name of a file over another name of it does nothing. */
-        (void)sys_unlinkat(dir_fd, temporary, 0);
-        return 0;
 }
 
 /* --- files --- */
@@ -164,28 +133,6 @@ static int copy_bytes(LocalCopy *copy, int from, int to, uint64_t size, const ch
         return 0;
 }
 
-/* A new file in a directory: without a name when that is possible (*ret_named false), else with a temporary one. */
-static int open_new(int dir_fd, const char *temporary, bool *ret_named, const char *path, Error *err)
-{
-        int fd = sys_openat(dir_fd, ".", O_TMPFILE | O_WRONLY, 0600);
-
-        *ret_named = fd < 0;
-        if (fd < 0)
-                fd = sys_openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-        return fd < 0 ? fail("write", path, err) : fd;
-}
-
-static int name_new(int fd, int dir_fd, const char *temporary, bool named, const char *name, const char *path, Error *err)
-{
-        char proc[FD_PROC_PATH_SIZE];
-
-        if (!named && sys_linkat(AT_FDCWD, fd_proc_path(fd, proc), dir_fd, name, AT_SYMLINK_FOLLOW) == 0)
-                return 0;
-        if (!named && sys_linkat(AT_FDCWD, proc, dir_fd, temporary, AT_SYMLINK_FOLLOW) < 0)
-                return fail("write", path, err);
-        return put_in_place(dir_fd, temporary, name, path, err);
-}
-
 static int finish_new(LocalCopy *copy, int fd, mode_t mode, const struct stat *st, const char *path, Error *err)
 {
         char proc[FD_PROC_PATH_SIZE];
@@ -199,13 +146,13 @@ static int finish_new(LocalCopy *copy, int fd, mode_t mode, const struct stat *s
 static int copy_file(LocalCopy *copy, int dir_fd, const WalkEntry *entry, Error *err)
 {
         _cleanup_close_ int from = openat(entry->dir_fd, entry->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), to = -1;
-        char temporary[TEMPORARY_SIZE];
+        char temporary[PLACE_NAME_SIZE];
         bool named;
         int r;
 
         if (from < 0)
                 return fail("read", entry->path, err);
-        to = open_new(dir_fd, temporary_name(copy, temporary), &named, entry->path, err);
+        to = place_open(dir_fd, place_temporary(temporary), &named, entry->path, err);
         if (to < 0)
                 return -1;
         r = copy_bytes(copy, from, to, (uint64_t)entry->st.st_size, entry->path, err);
@@ -218,43 +165,54 @@ static int copy_file(LocalCopy *copy, int dir_fd, const WalkEntry *entry, Error 
                         (void)sys_unlinkat(dir_fd, temporary, 0);
                 return -1;
         }
-        return name_new(to, dir_fd, temporary, named, entry->name, entry->path, err);
+        return place_file(to, dir_fd, temporary, named, entry->name, PLACE_OVER_TREES, entry->path, err);
 }
 
 /* --- links and special files --- */
 
+/*
+ * Each of these is made under its own name when that is free. Only what replaces something has a temporary name, and is renamed.
+ */
+
+/* After a temporary name, or without one, and what is still to be set: gives it its name. */
+static int finish_placed(int r, int dir_fd, const char *temporary, const WalkEntry *entry, Error *err)
+{
+        if (r < 0 && *temporary)
+                (void)sys_unlinkat(dir_fd, temporary, 0);
+        if (r < 0 || !*temporary)
+                return r;
+        return place_rename(dir_fd, temporary, entry->name, PLACE_OVER_TREES, entry->path, err);
+}
+
 static int copy_symlink(LocalCopy *copy, int dir_fd, const WalkEntry *entry, Error *err)
 {
-        char temporary[TEMPORARY_SIZE];
+        char temporary[PLACE_NAME_SIZE] = "";
         _cleanup_free_ char *target = xcalloc(1, 4097);
 
         if (readlinkat(entry->dir_fd, entry->name, target, 4096) < 0)
                 return fail("read", entry->path, err);
-        if (sys_symlinkat(target, dir_fd, temporary_name(copy, temporary)) < 0)
+        if (sys_symlinkat(target, dir_fd, entry->name) < 0 && (errno != EEXIST || sys_symlinkat(target, dir_fd, place_temporary(temporary)) < 0))
                 return fail("write", entry->path, err);
-        if (set_time(copy, dir_fd, temporary, &entry->st, entry->path, err) < 0) {
-                (void)sys_unlinkat(dir_fd, temporary, 0);
-                return -1;
-        }
-        return put_in_place(dir_fd, temporary, entry->name, entry->path, err);
+        return finish_placed(set_time(copy, dir_fd, *temporary ? temporary : entry->name, &entry->st, entry->path, err), dir_fd, temporary, entry, err);
+}
+
+static int set_mode_and_time(LocalCopy *copy, int dir_fd, const char *name, const WalkEntry *entry, Error *err)
+{
+        return sys_fchmodat(dir_fd, name, entry->st.st_mode & 07777) < 0 ? fail("write", entry->path, err)
+                                                                         : set_time(copy, dir_fd, name, &entry->st, entry->path, err);
 }
 
 static int copy_special(LocalCopy *copy, int dir_fd, const WalkEntry *entry, Error *err)
 {
-        char temporary[TEMPORARY_SIZE];
+        char temporary[PLACE_NAME_SIZE] = "";
+        mode_t mode = entry->st.st_mode;
+        dev_t device = entry->st.st_rdev;
 
-        if (S_ISSOCK(entry->st.st_mode))
+        if (S_ISSOCK(mode))
                 return 0; /* nothing without the process that listens on it */
-        if (sys_mknodat(dir_fd, temporary_name(copy, temporary), entry->st.st_mode, entry->st.st_rdev) < 0)
+        if (sys_mknodat(dir_fd, entry->name, mode, device) < 0 && (errno != EEXIST || sys_mknodat(dir_fd, place_temporary(temporary), mode, device) < 0))
                 return fail("make the device or fifo", entry->path, err);
-        if (sys_fchmodat(dir_fd, temporary, entry->st.st_mode & 07777) < 0) {
-                (void)fail("write", entry->path, err);
-                (void)sys_unlinkat(dir_fd, temporary, 0);
-                return -1;
-        }
-        if (set_time(copy, dir_fd, temporary, &entry->st, entry->path, err) < 0)
-                return -1;
-        return put_in_place(dir_fd, temporary, entry->name, entry->path, err);
+        return finish_placed(set_mode_and_time(copy, dir_fd, *temporary ? temporary : entry->name, entry, err), dir_fd, temporary, entry, err);
 }
 
 /* A further name of something that was copied: 1 when it is done. */
@@ -262,7 +220,8 @@ static int copy_link(LocalCopy *copy, int dir_fd, const WalkEntry *entry, Error 
 {
         const uint64_t place[2] = { (uint64_t)entry->st.st_dev, (uint64_t)entry->st.st_ino };
         const char *first;
-        char temporary[TEMPORARY_SIZE];
+        char temporary[PLACE_NAME_SIZE] = "";
+        int top = copy->levels[0].fd;
 
         if (entry->st.st_nlink < 2)
                 return 0;
@@ -271,23 +230,29 @@ static int copy_link(LocalCopy *copy, int dir_fd, const WalkEntry *entry, Error 
                 map_setn(copy->links, place, sizeof(place), xstrdup(entry->path));
                 return 0;
         }
-        if (sys_linkat(copy->levels[0].fd, first, dir_fd, temporary_name(copy, temporary), 0) < 0)
+        if (sys_linkat(top, first, dir_fd, entry->name, 0) < 0 && (errno != EEXIST || sys_linkat(top, first, dir_fd, place_temporary(temporary), 0) < 0))
                 return fail("link", entry->path, err);
-        return put_in_place(dir_fd, temporary, entry->name, entry->path, err) < 0 ? -1 : 1;
+        return finish_placed(0, dir_fd, temporary, entry, err) < 0 ? -1 : 1;
 }
 
 /* --- directories --- */
 
-/* Opens a directory below another, making it; what has its name and is none goes. */
+/* Opens a directory below another, making it; what has its name and is none goes, and what a killed copy left in it. */
 static int enter(int parent_fd, const char *name, const char *path, Error *err)
 {
+        bool made = false;
         int fd;
 
-        if (sys_mkdirat(parent_fd, name, 0700) < 0 && errno != EEXIST)
+        if (sys_mkdirat(parent_fd, name, 0700) == 0)
+                made = true;
+        else if (errno != EEXIST)
                 return fail("make the directory", path, err);
         fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd >= 0)
+        if (fd >= 0) {
+                if (!made)
+                        place_sweep(fd);
                 return fd;
+        }
         if (errno != ENOTDIR && errno != ELOOP)
                 return fail("open the directory", path, err);
         if (sys_unlinkat(parent_fd, name, 0) < 0 || sys_mkdirat(parent_fd, name, 0700) < 0)
@@ -470,7 +435,7 @@ int local_copy_text(LocalCopy *copy, const char *directory, const char *name, co
 {
         _cleanup_close_ int dir_fd = open_top(copy, directory, err), fd = -1;
         struct stat st = { 0 };
-        char temporary[TEMPORARY_SIZE];
+        char temporary[PLACE_NAME_SIZE];
         bool named;
         int r;
 
@@ -479,7 +444,7 @@ int local_copy_text(LocalCopy *copy, const char *directory, const char *name, co
         if (!directory && copy->options.mirror)
                 strlist_add(&copy->names, name);
         clock_gettime(CLOCK_REALTIME, &st.st_mtim);
-        fd = open_new(dir_fd, temporary_name(copy, temporary), &named, name, err);
+        fd = place_open(dir_fd, place_temporary(temporary), &named, name, err);
         if (fd < 0)
                 return -1;
         r = fd_write_all(fd, text, strlen(text));
@@ -488,7 +453,7 @@ int local_copy_text(LocalCopy *copy, const char *directory, const char *name, co
                         (void)sys_unlinkat(dir_fd, temporary, 0);
                 return r < 0 ? error_errno(err, r, "cannot write '%s'", name) : -1;
         }
-        return name_new(fd, dir_fd, temporary, named, name, name, err);
+        return place_file(fd, dir_fd, temporary, named, name, PLACE_OVER_TREES, name, err);
 }
 
 int local_copy_finish(LocalCopy *copy, Error *err)

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "fs/place.h"
 
 /* Sets `name` and opens the directory. */
 static int open_directory(OutputFile *file, Error *err)
@@ -25,6 +26,7 @@ static int open_directory(OutputFile *file, Error *err)
 
 int output_file_open(OutputFile *file, const char *path, mode_t mode, Error *err)
 {
+        char temporary[PLACE_NAME_SIZE];
         bool replaces = true;
         struct stat st;
 
@@ -41,17 +43,14 @@ int output_file_open(OutputFile *file, const char *path, mode_t mode, Error *err
         }
         if (open_directory(file, err) < 0)
                 return -1;
-        file->temporary = xasprintf("%s.%ld.tmp", file->name, (long)getpid());
-        file->fd = sys_openat(file->dir_fd, ".", O_TMPFILE | O_WRONLY, 0600);
-        file->unnamed = file->fd >= 0;
-        if (file->fd < 0)
-                file->fd = sys_openat(file->dir_fd, file->temporary, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-        return file->fd < 0 ? error_errno(err, errno, "cannot write '%s'", path) : 0;
+        place_sweep(file->dir_fd);
+        file->temporary = xstrdup(place_temporary(temporary));
+        file->fd = place_open(file->dir_fd, file->temporary, &file->named, path, err);
+        return file->fd < 0 ? -1 : 0;
 }
 
 int output_file_finish(OutputFile *file, Error *err)
 {
-        char proc[FD_PROC_PATH_SIZE];
         mode_t mask;
 
         if (!file->temporary)
@@ -60,22 +59,15 @@ int output_file_finish(OutputFile *file, Error *err)
         umask(mask);
         if (sys_fchmod(file->fd, file->mode & ~mask) < 0 || sys_fsync(file->fd) < 0)
                 return error_errno(err, errno, "cannot write '%s'", file->path);
-        if (file->unnamed) {
-                /* A name that a dead process of our number left. */
-                (void)sys_unlinkat(file->dir_fd, file->temporary, 0);
-                if (sys_linkat(AT_FDCWD, fd_proc_path(file->fd, proc), file->dir_fd, file->temporary, AT_SYMLINK_FOLLOW) < 0)
-                        return error_errno(err, errno, "cannot write '%s'", file->path);
-                file->unnamed = false;
-        }
-        if (sys_renameat(file->dir_fd, file->temporary, file->dir_fd, file->name) < 0)
-                return error_errno(err, errno, "cannot write '%s'", file->path);
+        if (place_file(file->fd, file->dir_fd, file->temporary, file->named, file->name, PLACE_OVER_FILES, file->path, err) < 0)
+                return -1;
         free(TAKE_PTR(file->temporary));
         return 0;
 }
 
 void output_file_done(OutputFile *file)
 {
-        if (file->temporary && !file->unnamed && file->dir_fd >= 0)
+        if (file->temporary && file->named && file->dir_fd >= 0)
                 unlinkat(file->dir_fd, file->temporary, 0);
         if (file->fd >= 0)
                 close(file->fd);

@@ -1,8 +1,9 @@
 /*
  * A file that appears under its name when it is complete: what save -o, export -o and build -o write.
  *
- * Until then it has no name where the file system can do that (O_TMPFILE), so that not even kill -9 leaves anything; elsewhere a name of its own beside it.
- * What exists and is no regular file (a fifo, /dev/stdout) is written in place.
+ * Until then it has no name where the file system can do that (O_TMPFILE), so that not even kill -9 leaves anything; elsewhere, and for a moment when it
+ * replaces something, it has a temporary name beside it, which the next output into that directory removes (fs/place.h). What exists and is no regular file (a
+ * fifo, /dev/stdout) is written in place.
  */
 #pragma once
 
@@ -16,9 +17,9 @@ typedef struct OutputFile {
         int fd, dir_fd;   /* the directory that it appears in: what enters another mount namespace meanwhile still finds it */
         char *path;       /* as given, for messages */
         const char *name; /* in the directory; points into path */
-        char *temporary;  /* the name that it has meanwhile */
+        char *temporary;  /* the name that it has meanwhile, or has for a moment when it replaces something */
         mode_t mode;      /* what it gets when it is complete, less the umask */
-        bool unnamed;     /* it has no name meanwhile */
+        bool named;       /* it has the temporary name */
 } OutputFile;
 
 int output_file_open(OutputFile *file, const char *path, mode_t mode, Error *err);

@@ -299,17 +299,19 @@ def big_context(context):
 def test_what_is_stopped_leaves_no_half_file(mica, busybox, context, tmp_path, output, signum):
     ctx = big_context(context)
     mica("build", "-o", "type=cacheonly", ctx)
-    build = mica.popen("build", "-o", output.format(tmp_path), ctx)
-    time.sleep(0.15)
-    build.send_signal(signum)
-    build.communicate()
-    if "oci" in output:
-        assert not os.path.exists(tmp_path / "x"), "an archive appears when it is complete"
-    elif (tmp_path / "x/big").exists():
-        assert (tmp_path / "x/big").stat().st_size == 48 << 20
-    assert not list(tmp_path.rglob("*.tmp"))
-    mica("fsck")
+    for delay in (0.15, 0.02, 0.04):  # after the first: over what is there, of which a killed one may leave one file under a temporary name
+        build = mica.popen("build", "-o", output.format(tmp_path), ctx)
+        time.sleep(delay)
+        build.send_signal(signum)
+        build.communicate()
+        if "oci" in output:
+            assert not os.path.exists(tmp_path / "x"), "an archive appears when it is complete"
+        elif (tmp_path / "x/big").exists():
+            assert (tmp_path / "x/big").stat().st_size == 48 << 20
+        assert len(list(tmp_path.rglob(".mica-*"))) <= (signum == signal.SIGKILL and delay < 0.1 and "local" in output), "else not one"
+        mica("fsck")
     mica("build", "-o", output.replace("level=19", "level=1").format(tmp_path), ctx)
+    assert not list(tmp_path.rglob(".mica-*"))
 
 
 def test_a_full_disk_leaves_no_archive(mica, busybox, context, tmp_path, root_only):
