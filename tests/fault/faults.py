@@ -3,6 +3,8 @@
 sweep() runs a command once with counting to learn how many such calls it makes, then once for each of them (or for an even choice of at most `most`)
 and each kind of fault, every time on a fresh copy of what `prepare` made; afterwards `verify` must be content. Builds with -Dfault=true only.
 """
+import concurrent.futures
+import itertools
 import os
 import pathlib
 import shutil
@@ -38,25 +40,34 @@ def points(n, most):
     return range(1, n + 1, step)
 
 
+def in_parallel(work, items):
+    """work(k, item) for each item, on all processors; k numbers the worker, for what each has of its own. The results, in no order that says anything."""
+    workers = os.cpu_count() or 1
+
+    def some(k):
+        return [work(k, item) for item in items[k::workers]]
+
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        return list(itertools.chain(*pool.map(some, range(workers))))
+
+
 def sweep(tmp, prepare, command, verify, most=400, kinds=KINDS):
     """prepare(root), command(root) -> argv, verify(root, fault, result). Returns how many runs were made."""
     tmp = pathlib.Path(tmp)
     origin = tmp / "origin"
     prepare(origin)
 
-    def fresh():
-        root = tmp / "root"
+    def fresh(name="root"):
+        root = tmp / name
         shutil.rmtree(root, ignore_errors=True)
         if origin.exists():
             subprocess.run(["cp", "-a", str(origin), str(root)], check=True)
         return root
 
     n = count_calls(command(fresh()), tmp / "count")
-    runs = 0
-    for kind in kinds:
-        for at in points(n, most):
-            root = fresh()
-            fault = f"any:{at}:{kind}"
-            verify(root, fault, run(command(root), fault=fault))
-            runs += 1
-    return runs
+
+    def work(k, fault):
+        root = fresh(f"root{k}")
+        verify(root, fault, run(command(root), fault=fault))
+
+    return len(in_parallel(work, [f"any:{at}:{kind}" for kind in kinds for at in points(n, most)]))

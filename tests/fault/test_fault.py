@@ -3,7 +3,6 @@
 After each faulted run: what was acknowledged is there, fsck finds nothing, the same command works when asked again, and nothing is left in tmp/ after the
 next collection. A run that fails says why. MICA_FAULT_MOST raises the number of points per sweep (default 40; 100000 is every one).
 """
-import concurrent.futures
 import itertools
 import os
 import pathlib
@@ -15,6 +14,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from conftest import busybox_path, tar_bytes  # noqa: E402
+from faults import in_parallel  # noqa: E402
 
 MICA = os.environ.get("MICA", "build/fault/src/cli/mica")
 MOST = int(os.environ.get("MICA_FAULT_MOST", "40"))
@@ -37,7 +37,7 @@ class Bench:
 
     def __init__(self, top, driver):
         self.top, self.driver = top, driver
-        self.origin = top / "origin"
+        self.origin, self.written = top / "origin", top / "origin-out"  # and what an earlier command wrote beside the store, if a test makes that
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("MICA_")}
         self.env.update(MICA_STORE_DRIVER=driver, HOME=str(top), TZ="UTC")
 
@@ -65,6 +65,8 @@ class Bench:
         for path in self.top.glob(f"{name}-out*"):  # what commands write beside the store: {root}-out
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         subprocess.run(["cp", "-a", self.origin, root], check=True)
+        if self.written.exists():
+            subprocess.run(["cp", "-a", self.written, self.top / f"{name}-out"], check=True)
         return root
 
     def names(self, root):
@@ -118,13 +120,7 @@ def sweep(bench, command, keeps=(), makes=(), loses=(), most=MOST, check=None):
     n = int(bench.top.joinpath("count").read_text().split()[1])
     points = [1 + i * n // min(n, most) for i in range(min(n, most))]
     faults = [f"any:{kind.format(at)}" for at, kind in zip(points, itertools.cycle(ERRORS))] + [f"any:{at}:kill" for at in points]
-    workers = os.cpu_count() or 1
-
-    def work(k):
-        return [one(bench, bench.fresh(f"root{k}"), command, fault, keeps, makes, loses, check) for fault in faults[k::workers]]
-
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        codes = list(itertools.chain(*pool.map(work, range(workers))))
+    codes = in_parallel(lambda k, fault: one(bench, bench.fresh(f"root{k}"), command, fault, keeps, makes, loses, check), faults)
     assert codes.count(-9) > len(points) // 2, "most kills must hit"
     return codes
 
@@ -137,13 +133,12 @@ def base_tar():
     return tar_bytes(members)
 
 
-@pytest.fixture(params=["erofs", "dir"])
-def bench(request, tmp_path):
+def make_bench(top, driver):
     if os.geteuid() != 0:
         pytest.skip("needs root: mounts")
-    bench = Bench(tmp_path, request.param)
-    (tmp_path / "busybox.tar").write_bytes(base_tar())
-    context = tmp_path / "context"
+    bench = Bench(top, driver)
+    (top / "busybox.tar").write_bytes(base_tar())
+    context = top / "context"
     (context / "d").mkdir(parents=True)
     for i in range(3):
         (context / "d" / f"file{i}").write_text(f"{i}\n" * 5000)
@@ -151,6 +146,17 @@ def bench(request, tmp_path):
     (context / "Dockerfile").write_text(DOCKERFILE)
     bench.prepare(["import", "busybox.tar", "busybox"])
     return bench
+
+
+@pytest.fixture(params=["erofs", "dir"])
+def bench(request, tmp_path):
+    return make_bench(tmp_path, request.param)
+
+
+@pytest.fixture
+def erofs_bench(tmp_path):
+    """For what does not depend on the driver."""
+    return make_bench(tmp_path, "erofs")
 
 
 BASE = "busybox:latest"

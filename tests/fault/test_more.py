@@ -12,16 +12,10 @@ import time
 
 import pytest
 
-from test_fault import BASE, MOST, built, bench, sweep  # noqa: F401 (the fixture)
+from faults import in_parallel
+from test_fault import BASE, MOST, bench, built, erofs_bench, sweep  # noqa: F401 (the fixtures)
 
 FEW = max(MOST // 6, 5)
-
-
-@pytest.fixture
-def erofs_only(bench):
-    if bench.driver != "erofs":
-        pytest.skip("nothing of this depends on the driver")
-    return bench
 
 
 def is_layout(read, where):
@@ -42,7 +36,6 @@ def check_archive(root, code, where):
         with tarfile.open(path) as tar:
             is_layout(lambda name: tar.extractfile(name).read(), where)
     assert code != 0 or path.exists(), where
-    assert code == -9 or not list(root.parent.glob(f"{root.name}-out.*")) + list(root.parent.glob(f".{root.name}-out*")), f"{where}\nleft beside the output"
 
 
 def check_layout(root, code, where):
@@ -54,7 +47,10 @@ def check_layout(root, code, where):
 
 def check_files(root, code, where):
     path = root.parent / f"{root.name}-out"
+    for file in path.rglob("file*"):
+        assert file.read_text() == f"{file.name[4:]}\n" * 5000, f"{where}\n{file} is a half file"
     if code == 0:
+        assert not list(path.rglob(".mica-*")), f"{where}\nwhat the killed one left is still there"
         assert (path / "app/built").read_text() == "built\n" and (path / "app/file2").read_text() == "2\n" * 5000, where
 
 
@@ -66,31 +62,59 @@ def check_tar(root, code, where):
     assert code != 0 or path.exists(), where
 
 
+@pytest.mark.parametrize("replaces", [False, True])
 @pytest.mark.parametrize("output, check", [("type=oci,dest={root}-out,compression=zstd", check_archive), ("type=oci,tar=false,dest={root}-out", check_layout),
                                            ("type=local,dest={root}-out", check_files), ("type=tar,dest={root}-out", check_tar)])
-def test_outputs(erofs_only, output, check):
-    built(erofs_only)
-    sweep(erofs_only, ["build", "-q", "--output", output, "context"], {BASE, "made:latest"}, most=FEW, check=check)
+def test_outputs(erofs_bench, output, check, replaces):
+    """Into nothing, and over what an earlier build wrote: who is killed then may leave a temporary name, which the next one removes."""
+    bench = erofs_bench
+    built(bench)
+    if replaces:
+        bench.prepare(["build", "-q", "--output", output.replace("{root}", str(bench.origin)), "context"])
+    sweep(bench, ["build", "-q", "--output", output, "context"], {BASE, "made:latest"}, most=FEW, check=check)
+    bench.must(bench.origin, "build", "-q", "--output", f"type=tar,dest={bench.top}/last", "context")
+    assert not list(bench.top.glob(".mica-*")), "left beside the output"
 
 
-def test_index_of_several_platforms(erofs_only):
+def test_what_a_killed_build_leaves_in_a_directory_is_removed_by_the_next(erofs_bench):
+    """Killed at every renaming and linking: replacing a file takes a temporary name for a moment, and nobody else would ever remove that."""
+    bench, root = erofs_bench, erofs_bench.top / "store"
+    bench.must(root, "import", "busybox.tar", "busybox")
+    out = bench.top / "out"
+    command = ["build", "-q", "--output", f"type=local,dest={out}", "context"]
+    bench.must(root, *command)
+    whole = sorted(path.relative_to(out) for path in out.rglob("*"))
+    bench.run(root, *command, count=bench.top / "count")
+    counts = dict(line.split() for line in (bench.top / "count").read_text().splitlines())
+    left = 0
+    for call in ("rename", "link"):
+        for at in range(1, int(counts[call]) + 1):
+            assert bench.run(root, *command, fault=f"{call}:{at}:kill").returncode == -9
+            assert len(list(out.rglob(".mica-*"))) <= 1
+            left += len(list(out.rglob(".mica-*")))
+    assert left > 1
+    bench.must(root, *command)
+    assert sorted(path.relative_to(out) for path in out.rglob("*")) == whole
+
+
+def test_index_of_several_platforms(erofs_bench):
     """Killed between its images and the index, it leaves no image that has no name."""
-    (erofs_only.top / "context/Dockerfile").write_text("FROM scratch\nARG TARGETARCH\nCOPY d/file0 /\nLABEL arch=$TARGETARCH\n")
+    (erofs_bench.top / "context/Dockerfile").write_text("FROM scratch\nARG TARGETARCH\nCOPY d/file0 /\nLABEL arch=$TARGETARCH\n")
 
     def check(root, code, where):
-        listed = erofs_only.must(root, "images", "--format", "{{.Repository}}").stdout.split()
+        listed = erofs_bench.must(root, "images", "--format", "{{.Repository}}").stdout.split()
         assert "<none>" not in listed, f"{where}\n{listed}"
 
-    sweep(erofs_only, ["build", "-q", "--platform", "linux/amd64,linux/arm64", "-t", "many", "context"], {BASE}, {"many:latest"}, most=FEW * 2, check=check)
+    sweep(erofs_bench, ["build", "-q", "--platform", "linux/amd64,linux/arm64", "-t", "many", "context"], {BASE}, {"many:latest"}, most=FEW * 2, check=check)
 
 
-def test_cache_export_and_import(erofs_only):
-    built(erofs_only)
-    sweep(erofs_only, ["build", "-q", "--cache-to", "type=local,dest={root}-out,mode=max,cache-mounts=true", "-t", "made", "context"], {BASE, "made:latest"},
+def test_cache_export_and_import(erofs_bench):
+    built(erofs_bench)
+    sweep(erofs_bench, ["build", "-q", "--cache-to", "type=local,dest={root}-out,mode=max,cache-mounts=true", "-t", "made", "context"], {BASE, "made:latest"},
           most=FEW * 2, check=check_layout)
-    cache = erofs_only.top / "cache"
-    erofs_only.prepare(["build", "-q", "--cache-to", f"type=local,dest={cache},mode=max,cache-mounts=true", "context"], ["rmi", "made"], ["builder", "prune", "-af"])
-    sweep(erofs_only, ["build", "-q", "--cache-from", f"type=local,src={cache}", "-t", "again", "context"], {BASE}, {"again:latest"}, most=FEW * 2)
+    cache = erofs_bench.top / "cache"
+    erofs_bench.prepare(["build", "-q", "--cache-to", f"type=local,dest={cache},mode=max,cache-mounts=true", "context"], ["rmi", "made"], ["builder", "prune", "-af"])
+    sweep(erofs_bench, ["build", "-q", "--cache-from", f"type=local,src={cache}", "-t", "again", "context"], {BASE}, {"again:latest"}, most=FEW * 2)
 
 
 def test_builder_prune(bench):
@@ -148,27 +172,34 @@ def faulted(bench, root, command, fault, marker, codes):
 
 
 @pytest.mark.parametrize("what", ["create", "start", "run", "rm"])
-def test_containers(erofs_only, what):
+def test_containers(erofs_bench, what):
     """The calls of the monitor count on after those of the client: whichever makes the n-th one dies or fails."""
-    bench, marker = erofs_only, str(20000000 + os.getpid())
-    sleeper = ["--network", "none", "busybox", "sleep", marker]
-    commands = {"create": ["create", "--name", "box", *sleeper], "start": ["start", "box"], "run": ["run", "--rm", "--network", "none", "busybox", "true"],
-                "rm": ["rm", "-f", "box"]}
-    if what == "start":
-        bench.prepare(["create", "--name", "box", *sleeper])
-    root = bench.fresh("count-root")
-    if what == "rm":
-        bench.must(root, "run", "-d", "--name", "box", *sleeper)
-    done = bench.run(root, *commands[what], count=bench.top / "count")
+    bench = erofs_bench
+
+    def commands(marker):
+        sleeper = ["--network", "none", "busybox", "sleep", marker]
+        before = {"start": ["create", "--name", "box", *sleeper], "rm": ["run", "-d", "--name", "box", *sleeper]}
+        return before.get(what), {"create": ["create", "--name", "box", *sleeper], "start": ["start", "box"], "rm": ["rm", "-f", "box"],
+                                  "run": ["run", "--rm", "--network", "none", "busybox", "true"]}[what]
+
+    def fresh(name, before):
+        root = bench.fresh(name)
+        if before:
+            bench.must(root, *before)
+        return root
+
+    before, command = commands(str(20000000 + os.getpid()))
+    root = fresh("count-root", before)
+    done = bench.run(root, *command, count=bench.top / "count")
     assert done.returncode == 0, done.stderr
     n = int((bench.top / "count").read_text().split()[1]) + (60 if what in ("start", "run") else 0)  # the monitor writes no count
     bench.must(root, "container", "prune", "-f")
     bench.run(root, "rm", "-f", "box")
-    codes = []
-    for at in range(1, n + 1, max(n // (FEW * 2), 1)):
-        for kind in ("kill", "EIO") if what != "rm" else ("kill",):
-            root = bench.fresh("root")
-            if what == "rm":
-                bench.must(root, "run", "-d", "--name", "box", *sleeper)
-            codes.append(faulted(bench, root, commands[what], f"any:{at}:{kind}", marker, (0, 1, 125, 126, 127, -9)))
-    assert codes.count(-9) > 2
+    faults = [f"any:{at}:{kind}" for at in range(1, n + 1, max(n // (FEW * 2), 1)) for kind in (("kill", "EIO") if what != "rm" else ("kill",))]
+
+    def work(k, fault):
+        marker = str(20000000 + os.getpid() * 100 + k)  # seconds that nobody else sleeps
+        before, command = commands(marker)
+        return faulted(bench, fresh(f"root{k}", before), command, fault, marker, (0, 1, 125, 126, 127, -9))
+
+    assert in_parallel(work, faults).count(-9) > 2
