@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from git_server import Site
+from readers import Readers
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 120
@@ -233,6 +234,19 @@ def site(tmp_path):
     site = Site(tmp_path / "repositories")
     yield site
     site.close()
+
+
+@pytest.fixture(scope="session")
+def readers(tmp_path_factory):
+    """docker and podman of Debian, in namespaces of their own."""
+    require_root()
+    build = Path(os.environ["MICA_BUILD_DIR"]).parent if os.environ.get("MICA_BUILD_DIR") else ROOT / "build"
+    readers = Readers(tmp_path_factory.mktemp("readers"), build / "readers")
+    try:
+        readers.start()
+        yield readers
+    finally:
+        readers.close()
 
 
 @pytest.fixture

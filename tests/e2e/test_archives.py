@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import lzma
-import shutil
 import subprocess
 import tarfile
 
@@ -264,13 +263,6 @@ def test_kill_while_loading(mica, busybox_tar, make_mica, saved):
     other("fsck")
     other("load", "-i", saved)
     other("fsck")
-
-
-def test_docker_reads_it(saved):
-    docker = shutil.which("docker")
-    if not docker or subprocess.run([docker, "info"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
-        pytest.skip("no docker daemon")
-    assert b"Loaded image: busybox:latest" in subprocess.run([docker, "load", "-i", saved], stdout=subprocess.PIPE, check=True).stdout
 
 
 def test_big_layer_in_bounded_memory(mica, tmp_path):
