@@ -2,7 +2,7 @@
 
 Bases are variants of those of examples/bases: they hold this host's CA bundle and name it in the environment variables that `mica build --host-ca` sets, because
 BuildKit has nothing like it. Both engines have them before the clock starts. Cold is `--no-cache` with empty cache mounts; the packages come from the network. The
-engines are first in turn there, because whoever comes second finds the caches of the network and of the disk warm.
+engines are first in turn, because whoever comes second finds the caches of the network and of the disk warm.
 """
 import json
 import pathlib
@@ -25,9 +25,7 @@ MANIFEST_MAX = 4 << 20
 PLACE = "/etc/host-ca"
 VARIABLES = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO", "CARGO_HTTP_CAINFO", "AWS_CA_BUNDLE")
 JAVA_VARIABLES = ("MAVEN_OPTS", "GRADLE_OPTS")
-KINDS = ("cold", "warm", "change")
-COLD = 2   # cold builds, the second in the other order
-AGAIN = 3  # runs of warm and change
+KINDS = {"cold": 2, "warm": 4, "change": 4}  # and how often each: every engine is first in half of them
 
 
 def base_names(app):
@@ -119,22 +117,18 @@ def measure(bench, app, engines):
     context = bench.scratch / "apps" / app.name
     shutil.copytree(TOP / "examples" / app.name, context)
     tag, row = f"bench-app-{app.name}", {}
-    cold = {engine.name: [] for engine in engines}
-    for i in range(COLD):
-        for engine in engines if i % 2 == 0 else reversed(engines):
-            engine.forget_mounts()
-            cold[engine.name].append(engine.build(context, tag, no_cache=True))
-            row[engine.name] = engine.size(context, tag)
-    for name, values in cold.items():
-        bench.table.add(f"{app.name} cold", name, values)
     original = (context / app.change[0]).read_text()
-    for kind in KINDS[1:]:
+    for kind, runs in KINDS.items():
         times = {engine.name: [] for engine in engines}
-        for i in range(AGAIN):
+        for i in range(runs):
             if kind == "change":
                 change(app, context, original, i)
-            for engine in engines:
-                times[engine.name].append(engine.build(context, tag))
+            for engine in engines if i % 2 == 0 else reversed(engines):
+                if kind == "cold":
+                    engine.forget_mounts()
+                times[engine.name].append(engine.build(context, tag, no_cache=kind == "cold"))
+                if kind == "cold":
+                    row[engine.name] = engine.size(context, tag)
         for name, values in times.items():
             bench.table.add(f"{app.name} {kind}", name, values)
     return row
@@ -147,8 +141,8 @@ class AppTable:
         self.table, self.engines, self.sizes = table, engines, sizes
 
     def markdown(self):
-        about = (f"The applications of `examples/`, from the same bases: {COLD} cold builds, each engine first in one of them (no cache, packages from the "
-                 f"network, compilers), then medians of {AGAIN} builds with nothing changed and of {AGAIN} with a line of the code changed each. Sizes: layers, not compressed.")
+        about = (f"The applications of `examples/`, from the same bases: {KINDS['cold']} cold builds (no cache, packages from the network, "
+                 f"compilers), {KINDS['warm']} builds with nothing changed and {KINDS['change']} with a line of the code changed each. Sizes: layers, not compressed.")
         head = ["application: cold, warm, one line changed", *(engine.title for engine in self.engines), *(f"{engine.title} size" for engine in self.engines)]
         lines = [about, "", "| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
         for app, size in self.sizes.items():
