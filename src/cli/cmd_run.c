@@ -23,27 +23,37 @@
 
 /* --- creating --- */
 
-static int write_cidfile(const char *path, const char *id, Error *err)
+/* Made before the container, so that none is there without it. `path` NULL: none is wanted, *ret_fd is -1. */
+static int open_cidfile(const char *path, int *ret_fd, Error *err)
 {
-        _cleanup_close_ int fd = sys_openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL, 0644);
-        int r;
+        *ret_fd = path ? sys_openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644) : -1;
+        if (!path || *ret_fd >= 0)
+                return 0;
+        return errno == EEXIST ? error_set(err, ERROR_EXISTS, "container ID file found, make sure the other container isn't running or delete %s", path)
+                               : error_errno(err, errno, "cannot write the container ID to '%s'", path);
+}
 
-        if (fd < 0)
-                return error_errno(err, errno, "cannot write the container ID to '%s'", path);
-        r = fd_write_all(fd, id, strlen(id));
+/* `id` NULL: there is no container. */
+static int write_cidfile(const char *path, int fd, const char *id, Error *err)
+{
+        int r = fd < 0 || !id ? 0 : fd_write_all(fd, id, strlen(id));
+
+        if (fd >= 0 && (!id || r < 0))
+                sys_unlinkat(AT_FDCWD, path, 0);
         return r < 0 ? error_errno(err, r, "cannot write the container ID to '%s'", path) : 0;
 }
 
 /* What the user can do about an image that is not there. */
-static int explain_missing_image(Store *store, const char *name, Error *err)
+static int explain_missing_image(Cli *cli, const char *name, Error *err)
 {
         _cleanup_error_ Error ignored = ERROR_INIT;
         _cleanup_strlist_ StrList names = { 0 };
         const char *near = NULL;
         Image **images;
+        Store *store;
         size_t n;
 
-        if (image_list(store, &images, &n, &ignored) == 0) {
+        if (cli_store(cli, &store, &ignored) == 0 && image_list(store, &images, &n, &ignored) == 0) {
                 for (size_t i = 0; i < n; i++) {
                         for (size_t k = 0; k < images[i]->names.n_items; k++) {
                                 _cleanup_reference_ Reference reference = { 0 };
@@ -65,28 +75,32 @@ static int explain_missing_image(Store *store, const char *name, Error *err)
                 name, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "", name);
 }
 
-static int create(Cli *cli, Store *store, const RunFlags *flags, const StrList *args, char **ret_id, ContainerSpec *spec, Error *err)
+/* Prints what creation had to say, and explains why there is none. */
+static int report_creation(Cli *cli, const char *image, const StrList *warnings, const char *id, Error *err)
 {
-        _cleanup_strlist_ StrList warnings = { 0 };
-
-        if (flags->cidfile && access(flags->cidfile, F_OK) == 0)
-                return error_set(err, ERROR_EXISTS, "container ID file found, make sure the other container isn't running or delete %s", flags->cidfile);
-        if (run_flags_to_spec(flags, &cli->parsed->given, args, spec, err) < 0)
-                return -1;
-        if (container_create(store, spec, ret_id, &warnings, err) < 0)
-                return err->code == ERROR_NOT_FOUND && str_starts(error_message(err), "No such image") ? explain_missing_image(store, args->items[0], err) : -1;
-        for (size_t i = 0; i < warnings.n_items; i++)
-                cli_note(cli, "WARNING: %s", warnings.items[i]);
-        return flags->cidfile ? write_cidfile(flags->cidfile, *ret_id, err) : 0;
+        for (size_t i = 0; i < warnings->n_items; i++)
+                cli_note(cli, "WARNING: %s", warnings->items[i]);
+        if (id)
+                return 0;
+        return err->code == ERROR_NOT_FOUND && str_starts(error_message(err), "No such image") ? explain_missing_image(cli, image, err) : -1;
 }
 
 static int run_create(Cli *cli, const void *data, const StrList *args, Error *err)
 {
+        const RunFlags *flags = data;
         _cleanup_container_spec_ ContainerSpec spec = { 0 };
+        _cleanup_strlist_ StrList warnings = { 0 };
+        _cleanup_error_ Error second = ERROR_INIT;
         _cleanup_free_ char *id = NULL;
+        _cleanup_close_ int cidfile = -1;
         Store *store;
+        int r;
 
-        if (cli_store(cli, &store, err) < 0 || create(cli, store, data, args, &id, &spec, err) < 0)
+        if (run_flags_to_spec(flags, &cli->parsed->given, args, &spec, err) < 0 || cli_store(cli, &store, err) < 0 ||
+            open_cidfile(flags->cidfile, &cidfile, err) < 0)
+                return -1;
+        r = container_create(store, &spec, &id, &warnings, err);
+        if (write_cidfile(flags->cidfile, cidfile, id, r < 0 ? &second : err) < 0 || report_creation(cli, args->items[0], &warnings, id, err) < 0)
                 return -1;
         fprintf(cli->out, "%s\n", id);
         return 0;
@@ -121,39 +135,41 @@ static int start_failed(Cli *cli, Error *err)
         return status;
 }
 
-static void remove_failed(Store *store, const char *id)
+/* The monitor has removed it, unless it was killed. */
+static void remove_failed(Cli *cli, const char *id)
 {
         _cleanup_error_ Error ignored = ERROR_INIT;
+        Store *store;
 
-        container_remove(store, id, &(RemoveOptions){ .force = true, .volumes = true }, &ignored);
+        if (cli_store(cli, &store, &ignored) == 0)
+                container_remove(store, id, &(RemoveOptions){ .force = true, .volumes = true }, &ignored);
 }
 
-/* Starts it, copies its streams until it ends, and returns its exit code. *ret_started (may be NULL): whether a failure came after the start. */
-static int start_and_attach(Cli *cli, Store *store, const char *id, const ContainerConfig *config, bool sig_proxy, const char *detach_keys, bool *ret_started,
-                            Error *err)
+static StartOptions attached_start(const ContainerConfig *config)
 {
-        _cleanup_(attachment_freep) Attachment *attachment = NULL;
         StartOptions start = { .attach = true, .attach_stdin = config->attach_stdin && config->open_stdin };
-        AttachIo io = ATTACH_IO_INIT;
-        AttachEnd end;
         unsigned columns, rows;
-        int status;
 
         if (config->tty && terminal_size(STDOUT_FILENO, &columns, &rows)) {
                 start.columns = (unsigned short)columns;
                 start.rows = (unsigned short)rows;
         }
-        io.stdin_fd = start.attach_stdin ? STDIN_FILENO : -1;
+        return start;
+}
+
+/* Copies the streams of a container that was started until it ends, and returns its exit code. */
+static int follow(Cli *cli, Attachment *attachment, const ContainerConfig *config, bool with_stdin, bool sig_proxy, const char *detach_keys, Error *err)
+{
+        AttachIo io = ATTACH_IO_INIT;
+        AttachEnd end;
+        int status;
+
+        io.stdin_fd = with_stdin ? STDIN_FILENO : -1;
         io.stdout_fd = config->attach_stdout ? STDOUT_FILENO : -1;
         io.stderr_fd = config->attach_stderr ? STDERR_FILENO : -1;
-        io.raw_terminal = config->tty && start.attach_stdin && isatty(STDIN_FILENO);
+        io.raw_terminal = config->tty && with_stdin && isatty(STDIN_FILENO);
         io.proxy_signals = sig_proxy;
         io.detach_keys = detach_keys;
-        fflush(cli->out);
-        if (container_start(store, id, &start, &attachment, err) < 0)
-                return -1;
-        if (ret_started)
-                *ret_started = true;
         if (attachment_run(attachment, &io, &end, &status, err) < 0)
                 return -1;
         if (end == ATTACH_DETACHED)
@@ -164,10 +180,14 @@ static int start_and_attach(Cli *cli, Store *store, const char *id, const Contai
 static int run_run(Cli *cli, const void *data, const StrList *args, Error *err)
 {
         const RunFlags *flags = data;
+        _cleanup_(attachment_freep) Attachment *attachment = NULL;
         _cleanup_container_spec_ ContainerSpec spec = { 0 };
+        _cleanup_strlist_ StrList warnings = { 0 };
         _cleanup_free_ char *id = NULL;
-        bool started = false;
-        Store *store;
+        _cleanup_error_ Error second = ERROR_INIT; /* the first one is told */
+        _cleanup_close_ int cidfile = -1;
+        StoreOptions store = { .root = cli->root };
+        StartOptions start = { 0 };
         int r;
 
         if (flags->detach && flags->attach.n_items)
@@ -175,19 +195,26 @@ static int run_run(Cli *cli, const void *data, const StrList *args, Error *err)
         if (!flags->detach && flags->tty && flags->interactive && !isatty(STDIN_FILENO))
                 return error_set(err, ERROR_INVALID, "the input device is not a TTY");
         runtime_announce_start();
-        spec.started_at_once = true;
-        if (cli_store(cli, &store, err) < 0 || create(cli, store, flags, args, &id, &spec, err) < 0)
+        if (run_flags_to_spec(flags, &cli->parsed->given, args, &spec, err) < 0 || open_cidfile(flags->cidfile, &cidfile, err) < 0)
                 return -1;
-        r = flags->detach ? container_start(store, id, NULL, NULL, err)
-                          : start_and_attach(cli, store, id, &spec.config, flags->sig_proxy, flags->detach_keys, &started, err);
+        spec.started_at_once = true;
+        if (!flags->detach)
+                start = attached_start(&spec.config);
+        fflush(cli->out);
+        r = container_run(&store, &spec, &start, &id, &warnings, &attachment, err);
+        if (write_cidfile(flags->cidfile, cidfile, id, r < 0 ? &second : err) < 0 || report_creation(cli, args->items[0], &warnings, id, err) < 0)
+                return -1;
         if (r < 0) {
-                if (flags->rm && !started)
-                        remove_failed(store, id);
+                if (flags->rm)
+                        remove_failed(cli, id);
                 return start_failed(cli, err);
         }
-        if (flags->detach)
-                fprintf(cli->out, "%s\n", id);
-        return r;
+        if (!flags->detach) {
+                r = follow(cli, attachment, &spec.config, start.attach_stdin, flags->sig_proxy, flags->detach_keys, err);
+                return r < 0 ? start_failed(cli, err) : r;
+        }
+        fprintf(cli->out, "%s\n", id);
+        return 0;
 }
 
 const Command command_run = {
@@ -244,7 +271,9 @@ static int attach_config(Store *store, const char *name, ContainerConfig *ret, E
 static int run_start(Cli *cli, const void *data, const StrList *args, Error *err)
 {
         const StartFlags *flags = data;
+        _cleanup_(attachment_freep) Attachment *attachment = NULL;
         ContainerConfig config = { 0 };
+        StartOptions start;
         Store *store;
 
         if (!flags->attach && !flags->interactive)
@@ -256,7 +285,11 @@ static int run_start(Cli *cli, const void *data, const StrList *args, Error *err
         if (cli_store(cli, &store, err) < 0 || attach_config(store, args->items[0], &config, err) < 0)
                 return -1;
         config.attach_stdin = flags->interactive;
-        return start_and_attach(cli, store, args->items[0], &config, true, flags->detach_keys, NULL, err);
+        start = attached_start(&config);
+        fflush(cli->out);
+        if (container_start(store, args->items[0], &start, &attachment, err) < 0)
+                return -1;
+        return follow(cli, attachment, &config, start.attach_stdin, true, flags->detach_keys, err);
 }
 
 const Command command_start = {

@@ -115,7 +115,7 @@ typedef struct ContainerSpec {
         ContainerConfig config;
         HostConfig host;
         char *platform;       /* "linux/amd64" or NULL */
-        bool started_at_once; /* by this process: with `auto_remove` the container goes when the process does, and its row is not waited for */
+        bool started_at_once; /* by the process that makes it: with `auto_remove` the container goes when the process does, and its row is not waited for */
 } ContainerSpec;
 
 void container_spec_done(ContainerSpec *spec);

@@ -48,6 +48,13 @@ typedef struct StartOptions {
  */
 int container_start(Store *store, const char *container, const StartOptions *options, Attachment **ret, Error *err);
 
+/*
+ * Both for `run`, quicker: the monitor opens the store, makes the container and starts it, so that this process needs no store. *ret_id is set as soon as the
+ * container was made, also when it could not be started; when `spec` has `auto_remove` it is then removed again. `ret` is set with options->attach.
+ */
+int container_run(const StoreOptions *store, const ContainerSpec *spec, const StartOptions *options, char **ret_id, StrList *warnings, Attachment **ret,
+                  Error *err);
+
 /* Connects to a running container. CONFLICT when it does not run. */
 int container_attach(Store *store, const char *container, bool with_stdin, Attachment **ret, Error *err);
 

@@ -197,7 +197,7 @@ static int put_record(Store *store, Container *container, const char *wanted_nam
         }
 }
 
-int container_create(Store *store, const ContainerSpec *spec, char **ret_id, StrList *warnings, Error *err)
+int container_make(Store *store, const ContainerSpec *spec, Container **ret, StrList *warnings, Error *err)
 {
         _cleanup_(container_freep) Container *container = NEW(Container);
         _cleanup_(image_freep) Image *image = NULL;
@@ -258,6 +258,16 @@ int container_create(Store *store, const ContainerSpec *spec, char **ret_id, Str
                 strlist_add(warnings, "The health check is recorded, but nothing runs it yet");
         if (warnings && publishes(&data->host) && find_network(data->host.network_mode)->ports_warning)
                 strlist_add(warnings, find_network(data->host.network_mode)->ports_warning);
+        *ret = TAKE_PTR(container);
+        return 0;
+}
+
+int container_create(Store *store, const ContainerSpec *spec, char **ret_id, StrList *warnings, Error *err)
+{
+        _cleanup_(container_freep) Container *container = NULL;
+
+        if (container_make(store, spec, &container, warnings, err) < 0)
+                return -1;
         *ret_id = xstrdup(container->id);
         return 0;
 }

@@ -96,8 +96,9 @@ static void set_path(JsonValue *object, const char *key, const Container *contai
 static JsonValue *driver_value(Store *store, const Container *container)
 {
         JsonValue *value = json_value_new_object(), *data = json_value_new_object();
+        _cleanup_free_ char *root = container_root_path(store);
 
-        set_path(data, "MergedDir", container, "merged");
+        json_value_set_string(data, "MergedDir", root);
         set_path(data, "UpperDir", container, "upper");
         set_path(data, "WorkDir", container, "work");
         json_value_set(value, "Data", data);

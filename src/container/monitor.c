@@ -59,6 +59,7 @@ typedef struct Monitor {
         bool input_ending;
         Buf input; /* on its way to the process */
         pid_t pid;
+        bool leftover; /* the runtime still has something of a process that ended */
         bool exited, stopping;
         bool keep; /* not removed at its end: somebody is going to start it again */
         int status;
@@ -399,25 +400,6 @@ static void turn(Monitor *monitor, int timeout_ms)
 
 /* --- from start to end --- */
 
-static int mount_root(Monitor *monitor, Error *err)
-{
-        Container *container = monitor->container;
-        _cleanup_free_ char *upper = container_file(container, "upper"), *work = container_file(container, "work"),
-                            *merged = container_file(container, "merged");
-        RootfsOptions options = { .upper = upper, .work = work, .durable = !container->transient, .merge = true, .target = merged };
-        size_t n = container->data.layers.n_items;
-        _cleanup_free_ Digest *layers = NEW_ARRAY(Digest, n + 1);
-        int r;
-
-        for (size_t i = 0; i < n; i++)
-                if (digest_parse(container->data.layers.items[i], &layers[i], err) < 0)
-                        return -1;
-        r = dir_make(AT_FDCWD, merged, 0700);
-        if (r < 0)
-                return error_errno(err, r, "cannot make '%s'", merged);
-        return rootfs_mount(monitor->lease, layers, n, &options, &monitor->rootfs, err);
-}
-
 static int prepare(Monitor *monitor, Error *err)
 {
         Container *container = monitor->container;
@@ -436,11 +418,13 @@ static int prepare(Monitor *monitor, Error *err)
                 return error_errno(err, errno, "cannot listen for signals");
         if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
                 return error_errno(err, errno, "cannot become a subreaper");
+        if (monitor->store)
+                (void)store_driver(monitor->store); /* to find out takes mounts, which its descriptors are good for in its own namespace only */
         if (container_share_mounts(&container->data, shares, err) < 0 || mount_namespace_enter(err) < 0 ||
-            container_attach_shares(&container->data, shares, err) < 0 || store_open(&options, &monitor->store, err) < 0 ||
+            container_attach_shares(&container->data, shares, err) < 0 || (!monitor->store && store_open(&options, &monitor->store, err) < 0) ||
             lease_new(monitor->store, "container", &monitor->lease, err) < 0 || runtime_open(&runtime_options, &monitor->runtime, err) < 0 ||
             log_writer_open(container, &monitor->log, err) < 0 || container_write_files(container, err) < 0 || listen_for_clients(monitor, err) < 0 ||
-            mount_root(monitor, err) < 0)
+            container_mount_root(container, monitor->store, monitor->lease, true, &monitor->rootfs, err) < 0)
                 return -1;
         /* A monitor killed while it started the process may have left one that no state knows of */
         if (runtime_remove(monitor->runtime, container->id, container->data.host.cgroup_parent, err) < 0)
@@ -451,16 +435,27 @@ static int prepare(Monitor *monitor, Error *err)
         return container_run_spec(container, rootfs_path(monitor->rootfs), rootfs_fd(monitor->rootfs), &monitor->spec, err);
 }
 
-/* The process has ended: what it left is killed, the rest of its output copied. */
+/* Kills what the process left, and removes its cgroup and its bundle. */
+static void remove_leftover(Monitor *monitor)
+{
+        _cleanup_error_ Error failure = ERROR_INIT;
+
+        if (monitor->leftover && runtime_remove(monitor->runtime, monitor->container->id, monitor->spec.cgroup_parent, &failure) < 0)
+                log_warning("%s", error_message(&failure));
+        monitor->leftover = false;
+}
+
+/* The process has ended: what it left is killed, the rest of its output copied. In a PID namespace of its own it leaves no process: then the removal waits
+ * until all have been told. */
 static void finish_process(Monitor *monitor)
 {
         Container *container = monitor->container;
-        _cleanup_error_ Error failure = ERROR_INIT;
         int64_t deadline = clock_monotonic_ns() + 2 * NSEC_PER_SEC;
 
         container->state.oom_killed = container->data.host.memory > 0 && runtime_oom_killed(monitor->runtime, container->id, monitor->spec.cgroup_parent);
-        if (runtime_remove(monitor->runtime, container->id, monitor->spec.cgroup_parent, &failure) < 0)
-                log_warning("%s", error_message(&failure));
+        monitor->leftover = true;
+        if (monitor->spec.host_pid)
+                remove_leftover(monitor);
         /* Without a cgroup a process that left may hold the output for ever */
         while ((monitor->output[0] >= 0 || monitor->output[1] >= 0) && clock_monotonic_ns() < deadline)
                 turn(monitor, 100);
@@ -500,6 +495,7 @@ static void keep_running(Monitor *monitor)
                 take_requests(monitor);
                 if (!restart_wanted(monitor))
                         return;
+                remove_leftover(monitor);
                 container_set_status(container, "restarting");
                 container->state.restart_count++;
                 container_save_state(monitor->store, container, &failure);
@@ -553,16 +549,6 @@ static void unmount(Monitor *monitor)
         monitor->lease = NULL;
 }
 
-static void report(const Monitor *monitor, const Error *failure)
-{
-        MonitorReport message = { .failed = failure ? (int32_t)failure->code : 0, .status = failure ? failure->status : 0 };
-
-        fd_write_all(monitor->start->report_fd, &message, sizeof(message));
-        if (failure)
-                fd_write_all(monitor->start->report_fd, error_message(failure), strlen(error_message(failure)));
-        close(monitor->start->report_fd);
-}
-
 /* A start that failed: docker leaves the container "created", with the code and the message. */
 static void fail_start(Monitor *monitor, const Error *failure)
 {
@@ -579,7 +565,7 @@ static void fail_start(Monitor *monitor, const Error *failure)
                 if (container->data.host.auto_remove)
                         container_delete(monitor->store, container, true, &ignored);
         }
-        report(monitor, failure);
+        monitor_send_report(monitor->start->report_fd, failure);
 }
 
 static void end(Monitor *monitor)
@@ -595,12 +581,14 @@ static void end(Monitor *monitor)
                 if (container_retire(monitor->store, container, monitor->lease, &failure) < 0)
                         log_warning("cannot remove container '%s': %s", container->name, error_message(&failure));
                 tell_clients(monitor, monitor->status);
+                remove_leftover(monitor);
                 unmount(monitor);
                 return;
         }
         if (container_save_state(monitor->store, container, &failure) < 0)
                 log_warning("%s", error_message(&failure));
         tell_clients(monitor, monitor->status);
+        remove_leftover(monitor);
         unmount(monitor);
 }
 
@@ -611,6 +599,7 @@ _noreturn_ void monitor_main(const MonitorStart *start)
 
         monitor->start = start;
         monitor->container = start->container;
+        monitor->store = start->store;
         monitor->signal_fd = monitor->listen_fd = monitor->terminal = monitor->input_fd = monitor->output[0] = monitor->output[1] = -1;
         monitor->input = BUF_INIT(INPUT_PENDING_MAX + FRAME_SIZE_MAX * 4);
         prctl(PR_SET_NAME, "mica-monitor");
@@ -620,7 +609,7 @@ _noreturn_ void monitor_main(const MonitorStart *start)
                 fail_start(monitor, &failure);
                 _exit(1);
         }
-        report(monitor, NULL);
+        monitor_send_report(start->report_fd, NULL);
         keep_running(monitor);
         end(monitor);
         store_close(monitor->store); /* nobody waits for it any more */

@@ -9,6 +9,7 @@
 #include "runtime/runtime.h"
 #include "store/container.h"
 #include "store/image.h"
+#include "store/rootfs.h"
 #include "store/store.h"
 
 /* One mount that a container has beside the default ones; docker's "Mounts". */
@@ -110,6 +111,14 @@ int64_t process_start_time(pid_t pid);
 /* This process as the starter, or nobody. */
 void container_set_starter(Container *container, pid_t pid);
 
+/* --- root.c --- */
+/* Where a container's root is mounted, for whoever is in the mount namespace of its monitor. New string. */
+char *container_root_path(const Store *store);
+/* Image and writable layer there, in this process's own mount namespace. `merge`: as in RootfsOptions. The lease must live as long. */
+int container_mount_root(const Container *container, Store *store, Lease *lease, bool merge, Rootfs **ret, Error *err);
+/* The image's layers, as the options say. */
+int container_mount_layers(const Container *container, Lease *lease, const RootfsOptions *options, Rootfs **ret, Error *err);
+
 /* --- names and ids --- */
 char *container_make_name(unsigned attempt); /* new string */
 int container_check_name(const char *name, Error *err);
@@ -122,6 +131,9 @@ int container_check_platform(const Container *container, Error *err);
 
 /* --- create --- */
 
+/* container_create() with the container as it is in memory. */
+int container_make(Store *store, const ContainerSpec *spec, Container **ret, StrList *warnings, Error *err);
+
 /* From --volume, --mount, --tmpfs and the image's VOLUMEs to mount points; makes the volumes. */
 int container_plan_mounts(Store *store, ContainerData *data, Error *err);
 
@@ -129,6 +141,7 @@ int container_plan_mounts(Store *store, ContainerData *data, Error *err);
 
 typedef struct MonitorStart {
         Container *container;
+        Store *store; /* open already, or NULL: as the next two say */
         const char *store_root, *store_driver;
         int lock_fd;   /* held */
         int report_fd; /* takes one MonitorReport and the error's text */
@@ -142,6 +155,26 @@ typedef struct MonitorReport {
 } MonitorReport;
 
 _noreturn_ void monitor_main(const MonitorStart *start);
+
+/* What joins a monitor with the command that starts it; [0] is the command's end, -1 what is not there. */
+typedef struct MonitorChannel {
+        int report[2]; /* a pipe for reports */
+        int client[2]; /* sockets, when the command attaches */
+} MonitorChannel;
+
+#define MONITOR_CHANNEL_INIT ((MonitorChannel){ { -1, -1 }, { -1, -1 } })
+int monitor_channel_open(bool attach, MonitorChannel *ret, Error *err);
+void monitor_channel_done(MonitorChannel *channel);
+/* In the child: a session of its own, without the caller's descriptors from 3 on but those of `start`. Then, when the user is not to see or say anything more,
+ * without the caller's first three and its directory. */
+void monitor_leave_caller(const MonitorStart *start);
+void monitor_go_silent(void);
+/* In the caller, whose ends of the channel the others then are: waits for the start or its failure. */
+int monitor_read_report(MonitorChannel *channel, Error *err);
+/* In the monitor: `failure` NULL is a success. */
+void monitor_send_report(int fd, const Error *failure);
+/* The lock of a container that is to be started. A monitor that has recorded the end is given the time to leave. */
+int monitor_lock(const Container *container, Error *err);
 
 /*
  * Binds that propagate. Before the monitor's own mount namespace: checks their sources and takes clones, fds[i] for mounts.items[i] or -1. In it: attaches them

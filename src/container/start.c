@@ -33,30 +33,60 @@ static void close_others(const int *keep, size_t n_keep)
         }
 }
 
-/* In the child: a process of its own, that nothing of the caller's clings to. The caller's database connection must not be touched: its descriptors are just
- * closed. */
-static _noreturn_ void become_monitor(const MonitorStart *start)
+/* The caller's database connection must not be touched: its descriptors are just closed. */
+void monitor_leave_caller(const MonitorStart *start)
 {
         struct sigaction ignore = { .sa_handler = SIG_IGN };
-        int null_fd;
 
         setsid();
         close_others((int[]){ start->lock_fd, start->report_fd, start->client_fd }, 3);
-        null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-        for (int i = 0; i < 3 && !log_enabled(LOG_LEVEL_DEBUG); i++)
-                dup2(null_fd, i);
         sigaction(SIGPIPE, &ignore, NULL);
         sigaction(SIGHUP, &ignore, NULL);
-        if (chdir("/") < 0)
-                _exit(1);
-        monitor_main(start);
 }
 
-static int read_report(int fd, Error *err)
+void monitor_go_silent(void)
+{
+        _cleanup_close_ int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+        for (int i = 0; i < 3 && !log_enabled(LOG_LEVEL_DEBUG); i++)
+                dup2(null_fd, i);
+        if (chdir("/") < 0)
+                _exit(1);
+}
+
+int monitor_channel_open(bool attach, MonitorChannel *ret, Error *err)
+{
+        if (pipe2(ret->report, O_CLOEXEC) < 0)
+                return error_errno(err, errno, "cannot make a pipe");
+        if (attach && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret->client) < 0)
+                return error_errno(err, errno, "cannot make a pair of sockets");
+        return 0;
+}
+
+void monitor_channel_done(MonitorChannel *channel)
+{
+        for (int i = 0; i < 2; i++) {
+                closep(&channel->report[i]);
+                closep(&channel->client[i]);
+        }
+        *channel = MONITOR_CHANNEL_INIT;
+}
+
+void monitor_send_report(int fd, const Error *failure)
+{
+        MonitorReport message = { .failed = failure ? (int32_t)failure->code : 0, .status = failure ? failure->status : 0 };
+
+        fd_write_all(fd, &message, sizeof(message));
+        if (failure)
+                fd_write_all(fd, error_message(failure), strlen(error_message(failure)));
+        close(fd);
+}
+
+int monitor_read_report(MonitorChannel *channel, Error *err)
 {
         _cleanup_buf_ Buf message = BUF_INIT(1 << 20);
+        int fd = channel->report[0], r;
         MonitorReport report;
-        int r;
 
         if (fd_read_full(fd, &report, sizeof(report)) != (ssize_t)sizeof(report))
                 return error_set(err, ERROR_INTERNAL, "the monitor of the container ended without a word");
@@ -68,8 +98,7 @@ static int read_report(int fd, Error *err)
         return -1;
 }
 
-/* The lock; a monitor that has recorded the end is given the time to leave. */
-static int lock_to_start(const Container *container, Error *err)
+int monitor_lock(const Container *container, Error *err)
 {
         for (int i = 0;; i++) {
                 int fd = container_lock(container, err);
@@ -82,45 +111,45 @@ static int lock_to_start(const Container *container, Error *err)
         }
 }
 
+/* In the child. */
+static _noreturn_ void become_monitor(const MonitorStart *start)
+{
+        monitor_leave_caller(start);
+        monitor_go_silent();
+        monitor_main(start);
+}
+
 int container_start(Store *store, const char *name, const StartOptions *options, Attachment **ret, Error *err)
 {
         _cleanup_(container_freep) Container *container = NULL;
-        _cleanup_close_ int lock = -1, report_read = -1, report_write = -1, client = -1, client_other = -1;
+        _cleanup_(monitor_channel_done) MonitorChannel channel = MONITOR_CHANNEL_INIT;
+        _cleanup_close_ int lock = -1;
         _cleanup_error_ Error second = ERROR_INIT; /* the first one is told */
-        MonitorStart start = { .client_fd = -1 };
-        int pair[2], r;
+        bool attach = ret && options && options->attach;
+        MonitorStart start;
         pid_t pid;
+        int r;
 
         if (container_load(store, name, &container, err) < 0)
                 return -1;
         if (streq(container->state.status, "paused"))
                 return error_set(err, ERROR_CONFLICT, "cannot start a paused container, try unpause instead");
         if (container_is_active(container)) {
-                if (ret && options && options->attach)
+                if (attach)
                         return container_attach(store, name, options->attach_stdin, ret, err) < 0 ? -1 : 1;
                 return 1;
         }
         if (container_check_platform(container, err) < 0)
                 return -1;
-        lock = lock_to_start(container, err);
-        if (lock < 0)
+        lock = monitor_lock(container, err);
+        if (lock < 0 || monitor_channel_open(attach, &channel, err) < 0)
                 return -1;
-        if (pipe2(pair, O_CLOEXEC) < 0)
-                return error_errno(err, errno, "cannot make a pipe");
-        report_read = pair[0];
-        report_write = pair[1];
-        if (ret && options && options->attach) {
-                if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-                        return error_errno(err, errno, "cannot make a pair of sockets");
-                client = pair[0];
-                client_other = pair[1];
-        }
         start = (MonitorStart){ .container = container,
                                 .store_root = store_root(store),
                                 .store_driver = store_driver(store),
                                 .lock_fd = lock,
-                                .report_fd = report_write,
-                                .client_fd = client_other,
+                                .report_fd = channel.report[1],
+                                .client_fd = channel.client[1],
                                 .options = options ? *options : (StartOptions){ 0 } };
         if (sys_fault(SYS_CALL_spawn) < 0)
                 return error_errno(err, errno, "cannot start a monitor");
@@ -131,10 +160,9 @@ int container_start(Store *store, const char *name, const StartOptions *options,
         if (pid < 0) {
                 r = error_errno(err, errno, "cannot start a monitor");
         } else {
-                close(TAKE_FD(report_write));
-                if (client_other >= 0)
-                        close(TAKE_FD(client_other));
-                r = read_report(report_read, err);
+                closep(&channel.report[1]);
+                closep(&channel.client[1]);
+                r = monitor_read_report(&channel, err);
         }
         /* Not before: the monitor needs the database at once, and both would wait for each other's recovery of it. */
         if (store_after_fork(store, r < 0 ? &second : err) < 0 && r == 0)
@@ -144,7 +172,7 @@ int container_start(Store *store, const char *name, const StartOptions *options,
                         ;
                 return -1;
         }
-        if (client >= 0)
-                *ret = attachment_new(TAKE_FD(client), options->attach_stdin, container->data.config.tty);
+        if (attach)
+                *ret = attachment_new(TAKE_FD(channel.client[0]), options->attach_stdin, container->data.config.tty);
         return 0;
 }

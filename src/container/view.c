@@ -22,17 +22,6 @@ void view_close(View *view)
         *view = VIEW_INIT;
 }
 
-static int mount_layers(View *view, const RootfsOptions *options, Rootfs **ret, Error *err)
-{
-        size_t n = view->container->data.layers.n_items;
-        _cleanup_free_ Digest *layers = NEW_ARRAY(Digest, n + 1);
-
-        for (size_t i = 0; i < n; i++)
-                if (digest_parse(view->container->data.layers.items[i], &layers[i], err) < 0)
-                        return -1;
-        return rootfs_mount(view->lease, layers, n, options, ret, err);
-}
-
 /* Field 4 of /proc/<pid>/stat: the monitor, whose child the container's process is. */
 static pid_t parent_of(pid_t pid)
 {
@@ -47,15 +36,15 @@ static pid_t parent_of(pid_t pid)
         return p && sscanf(p + 1, " %*c %d", &parent) == 1 ? parent : -1;
 }
 
-static int open_running(View *view, ViewKind kind, Error *err)
+static int open_running(View *view, Store *store, ViewKind kind, Error *err)
 {
         pid_t pid = (pid_t)view->container->state.pid;
-        _cleanup_free_ char *path = NULL, *merged = container_file(view->container, "merged");
+        _cleanup_free_ char *path = NULL, *root = container_root_path(store);
 
         if (kind == VIEW_PROCESS)
                 path = xasprintf("/proc/%d/root", pid);
         else
-                path = xasprintf("/proc/%d/root%s", parent_of(pid), merged);
+                path = xasprintf("/proc/%d/root%s", parent_of(pid), root);
         view->root_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         return view->root_fd < 0 ? error_errno(err, errno, "cannot reach the files of container '%s'", view->container->name) : 0;
 }
@@ -90,23 +79,15 @@ static int mount_points(const View *view, Error *err)
         return 0;
 }
 
-static int open_stopped(View *view, ViewKind kind, Error *err)
+static int open_stopped(View *view, Store *store, ViewKind kind, Error *err)
 {
-        _cleanup_free_ char *upper = container_file(view->container, "upper"), *work = container_file(view->container, "work");
-        _cleanup_free_ char *merged = container_file(view->container, "merged");
-        RootfsOptions options = { .upper = upper, .work = work, .durable = !view->container->transient, .target = merged };
-        int r;
+        _cleanup_free_ char *root = container_root_path(store);
 
-        if (lock_stopped(view, err) < 0)
+        if (lock_stopped(view, err) < 0 || container_mount_root(view->container, store, view->lease, false, &view->rootfs, err) < 0)
                 return -1;
-        r = dir_make(AT_FDCWD, merged, 0700);
-        if (r < 0)
-                return error_errno(err, r, "cannot make '%s'", merged);
-        if (mount_layers(view, &options, &view->rootfs, err) < 0)
-                return -1;
-        view->root_fd = open(merged, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        view->root_fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (view->root_fd < 0)
-                return error_errno(err, errno, "cannot open '%s'", merged);
+                return error_errno(err, errno, "cannot open '%s'", root);
         return kind == VIEW_PROCESS ? mount_points(view, err) : 0;
 }
 
@@ -117,7 +98,8 @@ int view_open(Store *store, const char *name, ViewKind kind, View *ret, Error *e
         if (container_load(store, name, &view.container, err) < 0 || mount_namespace_enter(err) < 0 ||
             lease_new(store, "container files", &view.lease, err) < 0)
                 return -1;
-        if ((container_is_active(view.container) && view.container->state.pid > 0 ? open_running(&view, kind, err) : open_stopped(&view, kind, err)) < 0)
+        if ((container_is_active(view.container) && view.container->state.pid > 0 ? open_running(&view, store, kind, err)
+                                                                                  : open_stopped(&view, store, kind, err)) < 0)
                 return -1;
         *ret = view;
         view = VIEW_INIT;
@@ -128,7 +110,7 @@ int view_lower_fd(View *view, Error *err)
 {
         RootfsOptions options = { 0 };
 
-        if (!view->lower && mount_layers(view, &options, &view->lower, err) < 0)
+        if (!view->lower && container_mount_layers(view->container, view->lease, &options, &view->lower, err) < 0)
                 return -1;
         return rootfs_fd(view->lower);
 }

@@ -171,6 +171,9 @@ int layer_read_tree(Store *store, const Digest *diff_id, struct ErofsTree **ret,
 int index_write(struct ErofsTree *tree, const uint64_t *tar_sizes, size_t n_devices, int dir_fd, const char *name, bool durable, uint64_t *ret_size,
                 Error *err);
 
+/* Makes the empty mount points of containers at <root>/<name> when they are not there. */
+int mount_points_need(Lease *lease, const char *name, Error *err);
+
 /* Whether the merged index of a chain (n >= 2) is there; held by the lease then. 1, 0, -1. */
 int chain_have(Lease *lease, const Digest *diff_ids, size_t n, Error *err);
 /* Makes it when it is not there. The layers are held. */

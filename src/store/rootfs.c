@@ -29,6 +29,7 @@ struct Rootfs {
         bool attached;
         int *lower; /* descriptors of the lower directories, top first */
         size_t n_lower, capacity_lower;
+        bool mount_points; /* the last of them is no layer, but the mount points of containers */
         bool userxattr;
 };
 
@@ -194,6 +195,18 @@ static int add_empty(Rootfs *rootfs, Error *err)
         return 0;
 }
 
+static int add_mount_points(Rootfs *rootfs, Error *err)
+{
+        Store *store = rootfs->lease->store;
+        int fd = mount_points_need(rootfs->lease, "points", err) < 0 ? -1 : open_lower(store->root, "points", err);
+
+        if (fd < 0)
+                return -1;
+        add_lower(rootfs, fd);
+        rootfs->mount_points = true;
+        return 0;
+}
+
 /* Overlayfs leaves a mark in `work` that keeps a volatile upper from being mounted again. Whoever mounts it again knows that there was no power cut since. */
 static int drop_volatile_mark(const char *work, Error *err)
 {
@@ -203,12 +216,12 @@ static int drop_volatile_mark(const char *work, Error *err)
         return r < 0 ? error_errno(err, r, "cannot remove '%s'", path) : 0;
 }
 
-static int overlay(Rootfs *rootfs, const RootfsOptions *options, Error *err)
+static int overlay(Rootfs *rootfs, size_t n_lower, const RootfsOptions *options, Error *err)
 {
         _cleanup_strlist_ StrList paths = { 0 };
         OverlaySpec spec = { .userxattr = rootfs->userxattr };
 
-        for (size_t i = 0; i < rootfs->n_lower; i++)
+        for (size_t i = 0; i < n_lower; i++)
                 strlist_addf(&paths, "/proc/self/fd/%d", rootfs->lower[i]);
         spec.lower = (const char *const *)paths.items;
         spec.n_lower = paths.n_items;
@@ -222,13 +235,14 @@ static int overlay(Rootfs *rootfs, const RootfsOptions *options, Error *err)
         return mount_overlay(&spec, err);
 }
 
-/* The lower directories as one tree, without an upper. */
+/* The layers as one tree, without an upper. */
 static int read_only_tree(Rootfs *rootfs, Error *err)
 {
+        size_t n = rootfs->n_lower - rootfs->mount_points;
         int fd;
 
-        if (rootfs->n_lower > 1)
-                return overlay(rootfs, NULL, err);
+        if (n > 1)
+                return overlay(rootfs, n, NULL, err);
         if (store_driver_kind(rootfs->lease->store) == STORE_DRIVER_EROFS) {
                 fd = fcntl(rootfs->lower[0], F_DUPFD_CLOEXEC, 3);
                 return fd < 0 ? error_errno(err, errno, "cannot keep a mount open") : fd;
@@ -285,7 +299,9 @@ int rootfs_mount(Lease *lease, const Digest *diff_ids, size_t n, const RootfsOpt
                                                                           : open_dir(rootfs, diff_ids, n, err);
         if (r < 0 || hide_whiteouts(rootfs, diff_ids, n, options, err) < 0)
                 return error_wrap(err, "cannot mount an image");
-        rootfs->fd = options->upper ? overlay(rootfs, options, err) : read_only_tree(rootfs, err);
+        if (options->mount_points && add_mount_points(rootfs, err) < 0)
+                return -1;
+        rootfs->fd = options->upper ? overlay(rootfs, rootfs->n_lower, options, err) : read_only_tree(rootfs, err);
         if (rootfs->fd < 0 || attach(rootfs, options, err) < 0)
                 return error_wrap(err, "cannot mount an image");
         *ret = TAKE_PTR(rootfs);

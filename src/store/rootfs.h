@@ -19,6 +19,7 @@ typedef struct RootfsOptions {
         bool durable;       /* false: overlay "volatile" (build steps, containers that go when they end): what the upper holds is lost in a power cut, and the
                                caller must not mount it again after one */
         bool merge;         /* make (and keep) the merged index of the whole chain first; for containers and finished images */
+        bool mount_points;  /* with `upper`: what every container mounts on (/proc, /etc/hosts, ...) is there, below all layers, if they have it or not */
         const char *target; /* existing directory to mount on, or NULL: detached, reachable through rootfs_fd() and rootfs_path() only */
 } RootfsOptions;
 
@@ -28,7 +29,8 @@ void rootfs_free(Rootfs *rootfs); /* unmounts; NULL is fine */
 DEFINE_CLEANUP(Rootfs *, rootfs_free)
 
 int rootfs_fd(const Rootfs *rootfs); /* directory descriptor of the root; belongs to the rootfs */
-/* The tree below the upper, read-only, as a directory descriptor that belongs to the rootfs: what rootfs_diff_write() compares with. -1 on error. */
+/* The layers below the upper, read-only, without `mount_points`, as a directory descriptor that belongs to the rootfs: what rootfs_diff_write() compares with.
+ * -1 on error. */
 int rootfs_lower_fd(Rootfs *rootfs, Error *err);
 const char *rootfs_path(const Rootfs *rootfs); /* a path that names the root while the rootfs lives */
 

@@ -9,6 +9,7 @@
  *   layers/<diffid-hex>/fs/         its unpacked tree (driver `dir`), made from the tar
  *   chains/<chainid-hex>            merged EROFS index of a chain of layers
  *   containers/<id>/                upper/ work/ logs/
+ *   root/, points/                  mount points of containers: for the whole root, and in it
  *   volumes/<name>/_data
  *   cache/                          RUN cache mounts (cache/mounts/<id-hash>/), digests of context files (cache/context/<hash>)
  *   db.sqlite                       all metadata

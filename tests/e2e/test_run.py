@@ -1,5 +1,7 @@
 """Containers through the command line: what runs, as whom, with what limits, how it ends and what is left."""
 import fcntl
+import io
+import json
 import os
 import pty
 import re
@@ -7,6 +9,7 @@ import select
 import signal
 import struct
 import subprocess
+import tarfile
 import termios
 import time
 
@@ -90,6 +93,35 @@ def test_what_is_written_lands_in_the_containers_own_layer(mica, busybox):
     assert "group" in run(mica, busybox, "ls", "/etc").out
     mica("rm", "writer")
     assert mica("fsck").code == 0
+
+
+def test_an_image_without_mount_points_needs_none_in_the_layer(mica, context):
+    """/proc, /etc/hosts and their like are below the image: nothing is made for them at a start, and what the container makes there is its own."""
+    mica("build", "-t", "bare", context({"Dockerfile": "FROM scratch\nCOPY --chmod=755 busybox /busybox\nENTRYPOINT [\"/busybox\"]\n", "busybox": open("/bin/busybox", "rb").read()}))
+    mica("run", "--name", "bare1", "--network", "none", "bare", "grep", "localhost", "/etc/hosts")
+    upper = mica.inspect("bare1")["GraphDriver"]["Data"]["UpperDir"]
+    assert os.listdir(upper) == [] and mica("diff", "bare1").out == ""
+    mica("run", "--name", "bare2", "--network", "none", "bare", "sh", "-c", "echo x > /etc/own; /busybox rm -r /srv; echo y > /proc2")
+    assert sorted(mica("diff", "bare2").lines) == ["A /etc", "A /etc/own", "A /proc2"]
+    mica("commit", "bare2", "bare3")
+    assert sorted(mica("run", "--rm", "--network", "none", "bare3", "ls", "/etc").out.split()) == ["hostname", "hosts", "own", "resolv.conf"]
+    with tarfile.open(fileobj=io.BytesIO(mica("save", "bare3").raw_out)) as archive:
+        layer = json.load(archive.extractfile("manifest.json"))[0]["Layers"][-1]
+        with tarfile.open(fileobj=io.BytesIO(archive.extractfile(layer).read())) as tar:
+            assert sorted(tar.getnames()) == ["etc", "etc/own", "proc2"]
+
+
+def test_cidfile(mica, busybox, tmp_path):
+    path = tmp_path / "cid"
+    assert mica("run", "--cidfile", path, "--network", "none", busybox, "true").out == ""
+    assert path.read_text() == mica("ps", "-aq", "--no-trunc").out.strip()
+    assert "container ID file found" in mica.fails(125, "run", "--cidfile", path, "--network", "none", busybox, "true").err
+    path.unlink()
+    mica.fails(125, "run", "--cidfile", path, "--network", "none", "nosuch")
+    assert not path.exists(), "there is no container"
+    mica.fails(127, "run", "--cidfile", path, "--network", "none", busybox, "nosuch")
+    assert path.read_text() in mica("ps", "-aq", "--no-trunc").out.split(), "it was made, and could not be started"
+    assert len(mica("ps", "-aq").lines) == 2
 
 
 def test_binds_volumes_and_tmpfs(mica, busybox, tmp_path):
