@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "build/provenance.h"
 #include "build/sbom.h"
+#include "build/sbom_layers.h"
 #include "fs/walk.h"
 #include "oci/reference.h"
 
@@ -234,9 +235,9 @@ typedef struct Predicate {
 
 typedef struct Attestor {
         bool (*is_wanted)(const Export *export);
-        const char *(*type)(const Export *export);                                       /* predicateType */
-        size_t (*n)(const ExportImage *image);                                           /* how many statements; NULL: one */
-        Predicate (*predicate)(Export *export, const ExportImage *image, size_t number); /* the value is a new reference */
+        const char *(*type)(const Export *export);                                                             /* predicateType */
+        size_t (*n)(const ExportImage *image);                                                                 /* how many statements; NULL: one */
+        int (*predicate)(Export *export, const ExportImage *image, size_t number, Predicate *ret, Error *err); /* the value is a new reference */
 } Attestor;
 
 static bool sbom_is_wanted(const Export *export)
@@ -255,12 +256,13 @@ static size_t n_sboms(const ExportImage *image)
         return image->target->n_sboms;
 }
 
-static Predicate sbom(Export *export, const ExportImage *image, size_t number)
+static int sbom(Export *export, const ExportImage *image, size_t number, Predicate *ret, Error *err)
 {
         const Sbom *found = &image->target->sboms[number];
+        bool has_layers = found->is_core && build_output_is_image(export->output);
 
-        (void)export;
-        return (Predicate){ found->file_name, json_value_ref(found->predicate), found->subject };
+        *ret = (Predicate){ found->file_name, has_layers ? json_value_copy(found->predicate) : json_value_ref(found->predicate), found->subject };
+        return has_layers ? sbom_add_layers(export, image, ret->value, err) : 0;
 }
 
 static bool provenance_is_wanted(const Export *export)
@@ -275,13 +277,15 @@ static const char *provenance_type(const Export *export)
         return export->build->options->provenance.v02 ? PROVENANCE_TYPE_02 : PROVENANCE_TYPE_1;
 }
 
-static Predicate provenance(Export *export, const ExportImage *image, size_t number)
+static int provenance(Export *export, const ExportImage *image, size_t number, Predicate *ret, Error *err)
 {
         const BuildProvenance *options = &export->build->options->provenance;
 
         (void)number;
-        return (Predicate){ options->file_name ? options->file_name : "provenance.json", provenance_predicate(export, image, !options->min, options->v02),
+        (void)err;
+        *ret = (Predicate){ options->file_name ? options->file_name : "provenance.json", provenance_predicate(export, image, !options->min, options->v02),
                             NULL };
+        return 0;
 }
 
 /* In BuildKit's order. */
@@ -293,7 +297,8 @@ static const Attestor attestors[] = {
 static int add_statement(Export *export, ExportImage *image, const Attestor *attestor, size_t number, Error *err)
 {
         _cleanup_json_ JsonValue *statement = json_value_new_object();
-        Predicate predicate = attestor->predicate(export, image, number);
+        Predicate predicate = { 0 };
+        int r = attestor->predicate(export, image, number, &predicate, err);
         JsonValue *subjects = predicate.subject ? json_value_copy(predicate.subject) : json_value_new_array();
         bool is_image = build_output_is_image(export->output);
         ExportStatement *entry;
@@ -302,6 +307,8 @@ static int add_statement(Export *export, ExportImage *image, const Attestor *att
         json_value_set_string(statement, "predicateType", attestor->type(export));
         json_value_set(statement, "subject", subjects);
         json_value_set(statement, "predicate", predicate.value);
+        if (r < 0)
+                return -1;
         if (!predicate.subject && (is_image ? image_subjects(export, image, subjects, err) : file_subjects(export, image, subjects, err)) < 0)
                 return -1;
         image->statements = xreallocarray(image->statements, image->n_statements + 1, sizeof(*image->statements));

@@ -293,6 +293,7 @@ static int collect(BuildTarget *target, Error *err)
 
                 if (inroot_read(dir_fd, names.items[i], &text, err) < 0 || add_document(target, names.items[i], &text, err) < 0)
                         return error_wrap(err, "cannot take what the scanner '%s' wrote", target->scan->base_name);
+                target->sboms[target->n_sboms - 1].is_core = str_starts(names.items[i], "sbom.");
         }
         return 0;
 }

@@ -22,6 +22,7 @@ typedef struct Sbom {
         char *file_name;      /* "sbom.spdx.json" */
         JsonValue *predicate; /* the SPDX document */
         JsonValue *subject;   /* what it says that it is about; NULL: the result */
+        bool is_core;         /* the scanner's own of the result: "sbom.…" */
 } Sbom;
 
 /* Reads the documents that were handed in and finds the scanner. NOT_FOUND says what to do when it is not in the store. After build_plan(). */

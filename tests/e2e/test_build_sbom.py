@@ -49,7 +49,7 @@ def test_a_scanner_of_buildkits_protocol(mica, scanner, context, tmp_path):
     assert archive.index["manifests"][1]["annotations"]["vnd.docker.reference.type"] == "attestation-manifest"
     (first, sbom), (second, other), (third, provenance) = attestation(archive)
     assert (first, second) == (SPDX, SPDX) and third.startswith("https://slsa.dev/provenance/")
-    assert sbom["predicate"] == {"spdxVersion": "SPDX-2.3", "name": "one two 7"} and other["predicate"]["name"] == "other"
+    assert (sbom["predicate"]["spdxVersion"], sbom["predicate"]["name"]) == ("SPDX-2.3", "one two 7") and other["predicate"]["name"] == "other"
     image = archive.index["manifests"][0]["digest"].split(":")[1]
     assert sbom["predicateType"] == SPDX and sbom["subject"] == provenance["subject"] and sbom["subject"][0]["digest"]["sha256"] == image
     assert any("scanner" in d["uri"] for d in provenance["predicate"]["buildDefinition"]["resolvedDependencies"])
@@ -59,6 +59,33 @@ def test_a_scanner_of_buildkits_protocol(mica, scanner, context, tmp_path):
     mica("build", *options, ctx)
     assert attestation(Archive(tmp_path / "o.tar"))[0][1]["predicate"]["name"] == "two zero 7"
     mica("fsck")
+
+
+@pytest.mark.parametrize("compression", ["gzip", "uncompressed"])
+@pytest.mark.parametrize("more", [[], ["--squash"]])
+def test_files_name_their_layers(mica, busybox, context, tmp_path, compression, more):
+    """As BuildKit's exporter does it: who reads the SBOM wants to know which layer brought the vulnerable file in. The last layer that has it counts."""
+    files = [{"fileName": name} for name in ("/one", "two", "./gone", "/bin/busybox", "/nowhere", "/../one")] + [{"fileName": "/one", "comment": "mine"}, "odd", {}]
+    predicate = json.dumps({"spdxVersion": "SPDX-2.3", "creationInfo": {"creators": ["Tool: x"]}, "files": files})
+    extra = json.dumps({"spdxVersion": "SPDX-2.3", "files": files})
+    mica("build", "-t", "scanner", context({"Dockerfile": "FROM busybox\nCOPY doc extra /\nENTRYPOINT [\"/bin/sh\", \"-c\", \"cp /doc /run/out/sbom.spdx.json; cp /extra /run/out/x.spdx.json\"]\n",
+                                            "doc": predicate, "extra": extra}))
+    ctx = context({"Dockerfile": "FROM busybox\nCOPY one two gone /\nCOPY one /\nRUN rm /gone\n", "one": "1", "two": "2", "gone": "3"})
+    mica("build", "--sbom=generator=scanner", *more, "-o", f"type=oci,dest={tmp_path}/o.tar,compression={compression}", ctx)
+    archive = Archive(tmp_path / "o.tar")
+    (_, sbom), (_, other) = attestation(archive)
+    layers = ["layerID: " + layer["digest"] for layer in archive.read(archive.index["manifests"][0]["digest"])["layers"]]
+    want = [layers[2], layers[1], layers[1], layers[0]] if not more else [layers[1], layers[1], None, layers[0]]
+    found = sbom["predicate"]["files"]
+    assert [f.get("comment") for f in found[:4]] == want
+    assert found[4:] == files[4:], "what is nowhere, or says something already, stays as it is"
+    assert sbom["predicate"]["creationInfo"]["creators"][0] == "Tool: x" and sbom["predicate"]["creationInfo"]["creators"][1].startswith("Tool: mica-")
+    assert other["predicate"] == json.loads(extra), "only the SBOM of the result has layers"
+    mica("build", "--sbom=generator=scanner", "-o", f"type=local,dest={tmp_path}/l", ctx)
+    assert json.loads((tmp_path / "l/sbom.spdx.json").read_text())["predicate"] == json.loads(predicate), "files have no layers"
+    (tmp_path / "mine.spdx.json").write_text(predicate)
+    mica("build", f"--sbom=file={tmp_path}/mine.spdx.json", "-o", f"type=oci,dest={tmp_path}/m.tar", ctx)
+    assert attestation(Archive(tmp_path / "m.tar"))[0][1]["predicate"] == json.loads(predicate), "a document of somebody else is not touched"
 
 
 def test_each_platform_has_its_own(mica, scanner, context, tmp_path):
