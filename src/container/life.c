@@ -222,16 +222,10 @@ int container_remove(Store *store, const char *name, const RemoveOptions *option
                 if (container->data.host.auto_remove) /* its monitor removes it */
                         return wait_removed(store, container->id, err);
         }
-        for (int i = 0; i < 1000; i++) {
-                lock = container_lock(container, err);
-                if (lock != CONTAINER_LOCKED)
-                        break;
-                nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
-        }
-        if (lock < 0 && err->code == ERROR_NOT_FOUND) /* without its directory nobody uses it */
-                error_done(err);
-        else if (lock < 0)
-                return lock == CONTAINER_LOCKED ? error_set(err, ERROR_CONFLICT, "container '%s' is in use by another process", container->name) : -1;
+        lock = container_lock_patiently(container, err);
+        if (lock < 0 && err->code != ERROR_NOT_FOUND)
+                return -1;
+        error_done(err); /* without its directory nobody uses it */
         /* Its monitor may have been killed before it had cleaned up, also by whoever killed us all */
         if (lock >= 0 && was_active && container_settle(store, &container, err) < 0)
                 return -1;

@@ -95,6 +95,8 @@ char *container_file(const Container *container, const char *name);
  */
 int container_lock(const Container *container, Error *err);
 #define CONTAINER_LOCKED (-2)
+/* The same for who is next: waits some seconds for one who has it. CONFLICT when that does not leave. */
+int container_lock_patiently(const Container *container, Error *err);
 
 /* Removes everything of a container that does not run: record, directory, anonymous volumes when asked. */
 int container_delete(Store *store, const Container *container, bool volumes, Error *err);
@@ -173,8 +175,6 @@ void monitor_go_silent(void);
 int monitor_read_report(MonitorChannel *channel, Error *err);
 /* In the monitor: `failure` NULL is a success. */
 void monitor_send_report(int fd, const Error *failure);
-/* The lock of a container that is to be started. A monitor that has recorded the end is given the time to leave. */
-int monitor_lock(const Container *container, Error *err);
 
 /*
  * Binds that propagate. Before the monitor's own mount namespace: checks their sources and takes clones, fds[i] for mounts.items[i] or -1. In it: attaches them

@@ -4,12 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sys.h"
 #include "container/private.h"
+
+/* What a monitor may need to leave after it has recorded the end, on a busy machine. */
+#define LOCK_PATIENCE (10 * NSEC_PER_SEC)
 
 void container_free(Container *container)
 {
@@ -97,6 +101,21 @@ int container_lock(const Container *container, Error *err)
         if (flock(fd, LOCK_EX | LOCK_NB) < 0)
                 return errno == EWOULDBLOCK ? CONTAINER_LOCKED : error_errno(err, errno, "cannot lock '%s'", path);
         return TAKE_FD(fd);
+}
+
+int container_lock_patiently(const Container *container, Error *err)
+{
+        const int64_t deadline = clock_monotonic_ns() + LOCK_PATIENCE;
+
+        for (int64_t pause = NSEC_PER_MSEC;; pause = MIN(pause * 2, 10 * NSEC_PER_MSEC)) {
+                int fd = container_lock(container, err);
+
+                if (fd != CONTAINER_LOCKED)
+                        return fd;
+                if (clock_monotonic_ns() > deadline)
+                        return error_set(err, ERROR_CONFLICT, "container '%s' is being started, stopped or looked into by another process", container->name);
+                nanosleep(&(struct timespec){ .tv_nsec = pause }, NULL);
+        }
 }
 
 void container_set_starter(Container *container, pid_t pid)

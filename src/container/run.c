@@ -64,7 +64,7 @@ static int make_and_lock(const StoreOptions *options, const ContainerSpec *spec,
                 return -1;
         if (getppid() != caller) /* interrupted meanwhile */
                 r = error_set(err, ERROR_CANCELLED, "interrupted");
-        else if (container_check_platform(container, err) < 0 || (start->lock_fd = monitor_lock(container, err)) < 0)
+        else if (container_check_platform(container, err) < 0 || (start->lock_fd = container_lock_patiently(container, err)) < 0)
                 r = -1;
         if (r < 0 && container->data.host.auto_remove && container_delete(start->store, container, true, &ignored) < 0)
                 error_done(&ignored);

@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -98,19 +97,6 @@ int monitor_read_report(MonitorChannel *channel, Error *err)
         return -1;
 }
 
-int monitor_lock(const Container *container, Error *err)
-{
-        for (int i = 0;; i++) {
-                int fd = container_lock(container, err);
-
-                if (fd != CONTAINER_LOCKED)
-                        return fd;
-                if (i == 500)
-                        return error_set(err, ERROR_CONFLICT, "container '%s' is being started or stopped by another process", container->name);
-                nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
-        }
-}
-
 /* In the child. */
 static _noreturn_ void become_monitor(const MonitorStart *start)
 {
@@ -141,7 +127,7 @@ int container_start(Store *store, const char *name, const StartOptions *options,
         }
         if (container_check_platform(container, err) < 0)
                 return -1;
-        lock = monitor_lock(container, err);
+        lock = container_lock_patiently(container, err);
         if (lock < 0 || monitor_channel_open(attach, &channel, err) < 0)
                 return -1;
         start = (MonitorStart){ .container = container,

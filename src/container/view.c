@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/fd.h"
 #include "base/mem.h"
@@ -49,17 +48,6 @@ static int open_running(View *view, Store *store, ViewKind kind, Error *err)
         return view->root_fd < 0 ? error_errno(err, errno, "cannot reach the files of container '%s'", view->container->name) : 0;
 }
 
-static int lock_stopped(View *view, Error *err)
-{
-        for (int i = 0; i < 500; i++) {
-                view->lock_fd = container_lock(view->container, err);
-                if (view->lock_fd != CONTAINER_LOCKED)
-                        return view->lock_fd < 0 ? -1 : 0;
-                nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
-        }
-        return error_set(err, ERROR_CONFLICT, "container '%s' is in use by another process", view->container->name);
-}
-
 /* Volumes and binds, where the tree has their mount points. */
 static int mount_points(const View *view, Error *err)
 {
@@ -83,7 +71,8 @@ static int open_stopped(View *view, Store *store, ViewKind kind, Error *err)
 {
         _cleanup_free_ char *root = container_root_path(store);
 
-        if (lock_stopped(view, err) < 0 || container_mount_root(view->container, store, view->lease, false, &view->rootfs, err) < 0)
+        view->lock_fd = container_lock_patiently(view->container, err);
+        if (view->lock_fd < 0 || container_mount_root(view->container, store, view->lease, false, &view->rootfs, err) < 0)
                 return -1;
         view->root_fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (view->root_fd < 0)
