@@ -133,6 +133,9 @@ class Readers:
             time.sleep(0.1)
 
     def docker(self, *args):
+        """Debian's, with a daemon of its own; or the one of the machine that asks the daemon of DOCKER_HOST."""
+        if os.environ.get("DOCKER_HOST"):
+            return self.run([shutil.which("docker", path=os.environ["PATH"]), "-H", os.environ["DOCKER_HOST"], *args])
         if not self.daemon:
             self.start_docker()
         return self.run([f"{self.root}/usr/bin/docker", "-H", f"unix://{self.socket}", *args])

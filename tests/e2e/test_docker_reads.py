@@ -5,7 +5,6 @@ import functools
 import hashlib
 import io
 import json
-import os
 import subprocess
 import tarfile
 
@@ -40,14 +39,9 @@ def top(context):
 
 
 @pytest.fixture(scope="module")
-def docker(request):
+def docker(readers):
     """docker(arguments) -> CompletedProcess; docker.classic, docker.zstd: what kind of store it has, and whether that unpacks zstd."""
-    if os.environ.get("DOCKER_HOST"):
-        run = functools.partial(subprocess.run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
-        ask = lambda *args: run([require_tool("docker"), *map(str, args)])
-    else:
-        readers = request.getfixturevalue("readers")
-        ask = lambda *args: readers.docker(*args)
+    ask = functools.partial(readers.docker)
     ask.classic = "io.containerd.snapshotter" not in ask("info", "-f", "{{.DriverStatus}}").stdout
     ask.zstd = int(ask("version", "-f", "{{.Server.Version}}").stdout.split(".")[0]) >= 23
     return ask

@@ -2,6 +2,7 @@
 
 docker and podman are Debian's, unpacked and started beside the tests (readers.py); nothing is installed."""
 import json
+import os
 
 import pytest
 
@@ -30,7 +31,7 @@ def images(mica, busybox, context):
 def clean(readers):
     """Their stores, without the images of other tests; nothing of these is left either."""
     yield readers
-    if readers.daemon:
+    if readers.daemon or os.environ.get("DOCKER_HOST"):
         readers.docker("rmi", "-f", *NAMES)
     readers.podman("rmi", "-f", "-a")
 
@@ -58,6 +59,16 @@ def test_docker_loads_and_runs_several(mica, images, clean, tmp_path):
     assert sorted(loaded.splitlines()) == sorted(f"Loaded image: {name}" for name in NAMES)
     assert ids(clean.docker, NAMES) == images
     assert {name: runs(clean.docker, name) for name in NAMES} == TEXTS
+
+
+def test_docker_runs_its_platform_of_several(mica, busybox_tar, busybox, clean, context, tmp_path):
+    """An archive of an index: docker's classic store has one platform of an image, this machine's."""
+    mica("build", "-q", "--platform", "linux/amd64,linux/arm64", "-t", NAMES[0], context({"Dockerfile": f"FROM scratch\nARG TARGETARCH\nADD bb.tar /\nCOPY t /t\nLABEL arch=$TARGETARCH\nCMD [\"/bin/cat\", \"/t\"]\n", "bb.tar": busybox_tar, "t": "t\n"}))
+    loaded = must(clean.docker("load", "-i", save(mica, tmp_path, "docker-archive", NAMES[0])))
+    assert loaded == f"Loaded image: {NAMES[0]}\n"
+    host = "arm64" if os.uname().machine == "aarch64" else "amd64"
+    assert must(clean.docker("image", "inspect", "-f", "{{.Architecture}} {{.Config.Labels.arch}}", NAMES[0])) == f"{host} {host}\n"
+    assert runs(clean.docker, NAMES[0]) == "t\n"
 
 
 def test_podman_loads_and_runs_several(mica, images, clean, tmp_path):
