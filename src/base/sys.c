@@ -1,11 +1,13 @@
 #include "base/sys.h"
 
 #include <errno.h>
+#include <linux/fs.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -117,10 +119,24 @@ ssize_t sys_pwrite(int fd, const void *data, size_t size, off_t offset)
         return RETRY(pwrite(fd, data, size, offset));
 }
 
+ssize_t sys_writev(int fd, const struct iovec *parts, size_t n_parts)
+{
+        FAULT(write);
+        return RETRY(writev(fd, parts, (int)n_parts));
+}
+
 ssize_t sys_copy_file_range(int in, off_t *in_offset, int out, off_t *out_offset, size_t size)
 {
         FAULT(write);
         return RETRY(copy_file_range(in, in_offset, out, out_offset, size, 0));
+}
+
+int sys_clone_range(int in, int out, uint64_t size)
+{
+        struct file_clone_range range = { .src_fd = in, .src_length = size };
+
+        FAULT(write);
+        return RETRY(ioctl(out, FICLONERANGE, &range));
 }
 
 int sys_fsync(int fd)

@@ -63,7 +63,9 @@ static inline int sys_fault(SysCall call)
 int sys_openat(int dir_fd, const char *path, int flags, mode_t mode); /* always O_CLOEXEC; faults only when it may create */
 ssize_t sys_write(int fd, const void *data, size_t size);
 ssize_t sys_pwrite(int fd, const void *data, size_t size, off_t offset);
+ssize_t sys_writev(int fd, const struct iovec *parts, size_t n_parts);                          /* counts as write */
 ssize_t sys_copy_file_range(int in, off_t *in_offset, int out, off_t *out_offset, size_t size); /* counts as write */
+int sys_clone_range(int in, int out, uint64_t size);                                            /* the first `size` bytes; counts as write */
 int sys_fsync(int fd);
 int sys_fdatasync(int fd); /* counts as fsync */
 int sys_syncfs(int fd);

@@ -2,7 +2,7 @@
 
 #include <unistd.h>
 
-#include "base/fd.h"
+#include "base/direct.h"
 #include "base/mem.h"
 
 /* More at once than this no disk is the faster for. */
@@ -35,7 +35,7 @@ static int copy(const Copy *job, Error *err)
 
         if (build_check(writer->build, err) < 0 || ingest_begin(writer, &in, err) < 0)
                 return -1;
-        r = fd_copy(job->tar, 0, in.fd, job->size);
+        r = direct_copy(job->tar, in.fd, job->size);
         r = r < 0 ? error_errno(err, r, "cannot copy a layer into '%s'", writer->dest) : ingest_end(writer, &in, &job->diff_id, err);
         ingest_drop(writer, &in);
         return r;

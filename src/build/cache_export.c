@@ -114,6 +114,7 @@ static int output_open(Output *out, Exporter *ex, const Ingest *in, Error *err)
         Sink sink = { .write = write_file, .user = out };
 
         *out = (Output){ .ex = ex, .file = hash_file_new(DIGEST_SHA256, in->fd, "the exported cache") };
+        hash_file_go_direct(out->file);
         if (ex->to->codec == CODEC_NONE)
                 return 0;
         out->plain = hash_new(DIGEST_SHA256);

@@ -1,5 +1,5 @@
 /*
- * Writing a stream to a file and hashing it on the way, the hashing on a thread of its own once the stream is large enough to be worth one.
+ * Writing a stream to a file and hashing it on the way, each on a thread of its own once the stream is large enough to be worth it.
  */
 #pragma once
 
@@ -8,18 +8,21 @@
 #include "crypto/digest.h"
 
 /*
- * A file being written together with the digest of what was written. Buffers of 1 MiB are filled by the caller, written by the caller's thread and hashed by
- * the other one at the same time; at most HASH_FILE_BUFFERS exist, so memory is bounded and a slow hash holds the writer back. Not for use by several threads
- * at once.
+ * A file being written together with the digest of what was written. Buffers of 1 MiB are filled by the caller, and hashed by one thread and written by
+ * another at the same time; at most HASH_FILE_BUFFERS exist, so memory is bounded and a slow disk or hash holds the caller back. Not for use by several
+ * threads at once.
  */
 typedef struct HashFile HashFile;
 
-#define HASH_FILE_BUFFERS 4
+#define HASH_FILE_BUFFERS 10
 
-/* fd: where the bytes go, at its current position; stays the caller's. `name` follows "cannot write" in messages. */
+/* fd: an empty file; stays the caller's. `name` follows "cannot write" in messages. */
 HashFile *hash_file_new(DigestAlgorithm algorithm, int fd, const char *name);
 void hash_file_free(HashFile *file); /* NULL is fine */
 DEFINE_CLEANUP(HashFile *, hash_file_free)
+
+/* Before the first byte: what is large goes past the page cache (base/direct.h). */
+void hash_file_go_direct(HashFile *file);
 
 int hash_file_write(HashFile *file, const void *data, size_t size, Error *err);
 

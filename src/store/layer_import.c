@@ -35,6 +35,7 @@ int layer_import_open(Lease *lease, bool keep_blob, LayerImport **ret, Error *er
         import->lease = lease;
         if (layer_writer_open(lease, &import->layer, err) < 0)
                 return -1;
+        layer_writer_go_direct(import->layer);
         if (keep_blob && blob_writer_open(lease, DIGEST_SHA256, &import->blob, err) < 0)
                 return -1;
         if (!keep_blob)

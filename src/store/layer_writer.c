@@ -55,6 +55,11 @@ int layer_writer_open(Lease *lease, LayerWriter **ret, Error *err)
         return 0;
 }
 
+void layer_writer_go_direct(LayerWriter *writer)
+{
+        hash_file_go_direct(writer->file);
+}
+
 void layer_writer_free(LayerWriter *writer)
 {
         if (!writer)

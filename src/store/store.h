@@ -131,6 +131,8 @@ typedef struct LayerInfo {
 typedef struct LayerWriter LayerWriter;
 
 int layer_writer_open(Lease *lease, LayerWriter **ret, Error *err);
+/* Before the first byte: what is large goes past the page cache (base/direct.h), as suits a layer that is not read as a whole next. */
+void layer_writer_go_direct(LayerWriter *writer);
 void layer_writer_free(LayerWriter *writer); /* without commit: dropped */
 DEFINE_CLEANUP(LayerWriter *, layer_writer_free)
 int layer_writer_write(LayerWriter *writer, const void *data, size_t size, Error *err);

@@ -16,7 +16,9 @@
 #include <time.h>
 
 #include "base/child.h"
+#include "base/direct.h"
 #include "base/fd.h"
+#include "base/mem.h"
 #include "base/pool.h"
 #include "base/str.h"
 #include "base/sys.h"
@@ -54,6 +56,66 @@ static void copies_are_exact(void **state)
         assert_int_equal(fd_pread_full(out, text, sizeof(text), 0), 5);
         assert_memory_equal(text, "34567", 5);
         assert_int_equal(fd_copy(in, 8, out, 5), -EIO);
+}
+
+/* On a file system that has O_DIRECT and on one that may not: aligned parts, a hole, an odd tail, and going on after it. */
+static void what_goes_past_the_cache_is_exact(void **state)
+{
+        static const char *const directories[] = { "/var/tmp", "/dev/shm" };
+        _cleanup_free_ char *data = direct_buffer_new((size_t)4 * DIRECT_ALIGN), *back = xmalloc((size_t)8 * DIRECT_ALIGN);
+
+        for (size_t i = 0; i < (size_t)4 * DIRECT_ALIGN; i++)
+                data[i] = (char)(1 + i % 251);
+        for (size_t i = 0; i < ARRAY_LEN(directories); i++) {
+                _cleanup_close_ int fd = open(directories[i], O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+                DirectOut out = { .fd = fd, .wanted = true, .size = DIRECT_AFTER };
+                struct iovec parts[2] = { { data, DIRECT_ALIGN }, { data + DIRECT_ALIGN, DIRECT_ALIGN } };
+
+                assert_int_equal(lseek(fd, (off_t)DIRECT_AFTER, SEEK_SET), DIRECT_AFTER);
+                assert_int_equal(direct_out_write(&out, parts, 2), 0);
+                assert_int_equal(fcntl(fd, F_GETFL) & O_DIRECT, out.on ? O_DIRECT : 0);
+                assert_int_equal(direct_out_skip(&out, DIRECT_ALIGN), 0);
+                assert_int_equal(direct_out_write(&out, &(struct iovec){ data + (size_t)2 * DIRECT_ALIGN, DIRECT_ALIGN + 7 }, 1), 0);
+                assert_false(out.on);
+                assert_int_equal(direct_out_write(&out, &(struct iovec){ data, DIRECT_ALIGN }, 1), 0);
+                direct_out_end(&out);
+                assert_int_equal(out.size, DIRECT_AFTER + (uint64_t)5 * DIRECT_ALIGN + 7);
+                assert_int_equal(fd_pread_full(fd, back, (size_t)8 * DIRECT_ALIGN, DIRECT_AFTER), 5 * DIRECT_ALIGN + 7);
+                assert_memory_equal(back, data, (size_t)2 * DIRECT_ALIGN);
+                assert_true(back[2 * DIRECT_ALIGN] == 0 && back[3 * DIRECT_ALIGN - 1] == 0);
+                assert_memory_equal(back + (size_t)3 * DIRECT_ALIGN, data + (size_t)2 * DIRECT_ALIGN, DIRECT_ALIGN + 7);
+                assert_memory_equal(back + (size_t)4 * DIRECT_ALIGN + 7, data, DIRECT_ALIGN);
+        }
+}
+
+/* A large file, with a size that no disk has blocks for. */
+static void large_copies_are_exact(void **state)
+{
+        const uint64_t size = DIRECT_AFTER + 9 * MIB + 100;
+        _cleanup_close_ int in = open("/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), out = open("/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        _cleanup_free_ char *a = xmalloc(MIB), *b = xmalloc(MIB);
+        struct stat st;
+
+        for (uint64_t at = 0; at < size; at += MIB) {
+                size_t n = (size_t)MIN(size - at, (uint64_t)MIB);
+
+                memset(a, (int)(at / MIB % 250) + 1, n);
+                assert_int_equal(fd_write_all(in, a, n), 0);
+        }
+        assert_int_equal(direct_copy(in, out, size), 0);
+        assert_int_equal(fstat(out, &st), 0);
+        assert_int_equal(st.st_size, size);
+        for (uint64_t at = 0; at < size; at += MIB) {
+                size_t n = (size_t)MIN(size - at, (uint64_t)MIB);
+
+                assert_int_equal(fd_pread_full(in, a, n, at), n);
+                assert_int_equal(fd_pread_full(out, b, n, at), n);
+                assert_memory_equal(a, b, n);
+        }
+        assert_int_equal(ftruncate(in, (off_t)DIRECT_AFTER + 5), 0);
+        assert_int_equal(lseek(out, 0, SEEK_SET), 0);
+        assert_int_equal(ftruncate(out, 0), 0);
+        assert_int_equal(direct_copy(in, out, size), -EIO);
 }
 
 static void children_end_as_they_say(void **state)
@@ -214,6 +276,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(files_appear_whole_and_trees_go),
                 cmocka_unit_test(copies_are_exact),
+                cmocka_unit_test(what_goes_past_the_cache_is_exact),
+                cmocka_unit_test(large_copies_are_exact),
                 cmocka_unit_test(children_end_as_they_say),
                 cmocka_unit_test(children_die_with_us),
                 cmocka_unit_test(a_killed_child_takes_all_with_it),
