@@ -2,8 +2,9 @@
 
 Debian's packages are downloaded once and unpacked below the build directory. The programs run in mount, process and cgroup namespaces of their own: what they
 write to /etc, /run and /var goes with these, their images are in pytest's directory, their cgroups below one that is removed. When the process that holds the
-namespaces ends, every process in them does.
+namespaces ends, every process in them does, and it ends with the tests.
 """
+import glob
 import os
 import shutil
 import subprocess
@@ -55,15 +56,18 @@ exec sleep infinity
 
 def download(where):
     """The packages as Debian's archive has them, into a directory. Lists of our own when those of the machine are missing or too old."""
+    def apt(*words):
+        return subprocess.run(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "-o", "APT::Update::Error-Mode=any", "-o", "Acquire::Retries=2", "-o", "Acquire::http::Timeout=30", *words],
+                              cwd=where, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
     own = ["-o", f"Dir::State::lists={where}/lists", "-o", f"Dir::Cache={where}/cache"]
-    for options, commands in (([], ("download",)), (own, ("update", "download"))):
-        for command in commands:
-            words = PACKAGES if command == "download" else ()
-            done = subprocess.run(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=2", "-o", "Acquire::http::Timeout=30", *options, command, *words],
-                                  cwd=where, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        if done.returncode == 0:
-            return
-    pytest.skip(f"the archive of Debian cannot be reached for {' '.join(PACKAGES)}: {done.stdout.strip().splitlines()[-1]}")
+    if apt("download", *PACKAGES).returncode == 0:
+        return
+    updated = apt(*own, "update")
+    if updated.returncode:
+        pytest.skip(f"the archive of Debian cannot be reached for {' '.join(PACKAGES)}: {updated.stdout.strip().splitlines()[-1]}")
+    done = apt(*own, "download", *PACKAGES)
+    assert done.returncode == 0, done.stdout
 
 
 def programs(where):
@@ -81,6 +85,18 @@ def programs(where):
     return root
 
 
+def remove_cgroups(path, seconds):
+    deadline = time.monotonic() + seconds
+    for directory, _, _ in os.walk(path, topdown=False):
+        while True:
+            try:
+                os.rmdir(directory)
+                break
+            except OSError:
+                assert time.monotonic() < deadline, f"{directory} is still in use"
+                time.sleep(0.02)
+
+
 class Readers:
     """Namespaces in which docker and podman can be run: start(), then docker(…) and podman(…) at any time; close()."""
 
@@ -93,6 +109,9 @@ class Readers:
 
     def start(self):
         for hierarchy in hierarchies():
+            for left in glob.glob(f"{hierarchy}/mica-readers-*"):  # of tests that were killed
+                if not os.path.exists(f"/proc/{left.split('-')[-1]}"):
+                    remove_cgroups(left, seconds=1)
             path = f"{hierarchy}/mica-readers-{os.getpid()}"
             os.mkdir(path)
             self.cgroups.append(path)
@@ -102,7 +121,7 @@ class Readers:
         self.entered = self.cgroups
         kind = "v2" if is_v2() else "v1"
         self.holder = subprocess.Popen(
-            ["unshare", "--mount", "--pid", "--cgroup", "--fork", "--kill-child", "sh", "-c", SCRIPT % (SETUP[kind], self.top, f"{self.root}/usr/bin/conmon")],
+            ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--cgroup", "--fork", "--kill-child", "sh", "-c", SCRIPT % (SETUP[kind], self.top, f"{self.root}/usr/bin/conmon")],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=self.enter_cgroups)
         assert self.holder.stdout.readline() == "ready\n", self.holder.stderr.read()
         inner = Path(f"/proc/{self.holder.pid}/task/{self.holder.pid}/children").read_text().split()[0]
@@ -150,13 +169,5 @@ class Readers:
             process.wait()
         for name in ("docker", "podman"):
             shutil.rmtree(self.top / name, ignore_errors=True)
-        deadline = time.monotonic() + 10
         for path in self.cgroups:
-            for directory, _, _ in os.walk(path, topdown=False):
-                while True:
-                    try:
-                        os.rmdir(directory)
-                        break
-                    except OSError:
-                        assert time.monotonic() < deadline, f"{directory} is still in use"
-                        time.sleep(0.02)
+            remove_cgroups(path, seconds=10)
