@@ -80,6 +80,7 @@ def test_podman_loads_and_runs_several(mica, images, clean, tmp_path):
 
 def test_podman_takes_each_from_an_oci_archive(mica, images, clean, tmp_path):
     path = save(mica, tmp_path, "oci-archive", *NAMES)
+    assert "more than one image in oci, choose an image" in clean.podman("load", "-i", path).stderr
     for name in NAMES:
         found = must(clean.podman("pull", "-q", f"oci-archive:{path}:{name.split(':')[-1]}")).strip()
         assert "sha256:" + found == images[name]
