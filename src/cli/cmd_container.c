@@ -298,6 +298,11 @@ static int remove_one(Cli *cli, const char *name, void *user, Error *err)
 
 static int run_rm(Cli *cli, const void *data, const StrList *args, Error *err)
 {
+        Store *store;
+
+        if (cli_store(cli, &store, err) < 0)
+                return -1;
+        container_sweep(store);
         return cli_each_argument(cli, args, remove_one, (void *)data);
 }
 

@@ -205,7 +205,6 @@ int container_remove(Store *store, const char *name, const RemoveOptions *option
         _cleanup_close_ int lock = -1;
         bool was_active;
 
-        container_dirs_sweep(store);
         if (container_load(store, name, &container, err) < 0)
                 return -1;
         was_active = container_is_active(container);

@@ -284,6 +284,11 @@ static int collect_id(void *user, const ContainerRecord *record, Error *err)
         return 0;
 }
 
+void container_sweep(Store *store)
+{
+        container_dirs_sweep(store);
+}
+
 int container_list(Store *store, const ListOptions *options, int (*each)(void *user, const ContainerInfo *info, Error *err), void *user, Error *err)
 {
         _cleanup_strlist_ StrList ids = { 0 };
@@ -298,7 +303,7 @@ int container_list(Store *store, const ListOptions *options, int (*each)(void *u
                         return error_set(err, ERROR_INVALID, "invalid filter '%s'", options->filters->items[i]);
                 all |= filter->shows_all;
         }
-        container_dirs_sweep(store);
+        container_sweep(store);
         if (container_record_list(store, collect_id, &ids, err) < 0)
                 return -1;
         for (size_t i = 0; i < ids.n_items && (options->last <= 0 || n_shown < options->last); i++) {
@@ -382,7 +387,7 @@ int container_prune(Store *store, const StrList *texts, void (*removed)(void *us
                 if (removed)
                         removed(user, container->id);
         }
-        container_dirs_sweep(store);
+        container_sweep(store);
         sweep_runtime();
         *ret_size = total;
         return 0;

@@ -96,16 +96,14 @@ static int has_row(Store *store, const char *id, Error *err)
 
 /*
  * Without a row, but with the file that whoever starts, changes or removes a container locks: only one that has had a row has that file. Nobody may hold the
- * lock, and the row is looked for after that, since a container may be made and started between the two.
+ * lock, and the row is looked for again after that, since a container may be made and started between the two.
  */
 static int sweep_rowless(Store *store, const char *id, Error *err)
 {
         char path[STORE_NAME_SIZE];
         _cleanup_close_ int fd = -1;
-        int r = has_row(store, id, err);
+        int r;
 
-        if (r != 0)
-                return r < 0 ? -1 : 0;
         snprintf(path, sizeof(path), DIRECTORY "/%s/lock", id);
         fd = openat(store->root_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
@@ -136,14 +134,28 @@ static int sweep_gone(Store *store, Error *err)
         return r;
 }
 
+/* One question for all of them: there may be thousands. */
+static int read_ids(Store *store, Map *ids, Error *err)
+{
+        _cleanup_db_stmt_ DbStmt *stmt = NULL;
+        int r;
+
+        if (db_query(store->db, "SELECT id FROM container", DB_NO_ARGS, &stmt, err) < 0)
+                return -1;
+        while ((r = db_step(stmt, err)) > 0)
+                map_set(ids, db_column_text(stmt, 0), store);
+        return r;
+}
+
 static int sweep(Store *store, Error *err)
 {
         _cleanup_strlist_ StrList names = { 0 };
+        _cleanup_(map_freep) Map *ids = map_new(NULL);
 
-        if (sweep_gone(store, err) < 0 || names_in(store, DIRECTORY, &names, err) < 0)
+        if (sweep_gone(store, err) < 0 || names_in(store, DIRECTORY, &names, err) < 0 || (names.n_items && read_ids(store, ids, err) < 0))
                 return -1;
         for (size_t i = 0; i < names.n_items; i++)
-                if (sweep_rowless(store, names.items[i], err) < 0)
+                if (!map_has(ids, names.items[i]) && sweep_rowless(store, names.items[i], err) < 0)
                         return -1;
         return 0;
 }
