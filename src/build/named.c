@@ -66,6 +66,19 @@ const BuildNamedContext *named_find(const Build *build, const char *name, const 
         return found;
 }
 
+const BuildNamedContext *named_elsewhere(const Build *build, const char *name)
+{
+        _cleanup_free_ char *wanted = build->options->n_contexts ? normalize(name) : NULL;
+
+        for (size_t i = build->options->n_contexts; i-- > 0;) {
+                _cleanup_free_ char *have = normalize(build->options->contexts[i].base);
+
+                if (build->options->contexts[i].platform && streq(have, wanted))
+                        return &build->options->contexts[i];
+        }
+        return NULL;
+}
+
 const char *named_value(const Build *build, const char *name, const char *platform, const char *prefix)
 {
         const BuildNamedContext *named = named_find(build, name, platform);

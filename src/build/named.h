@@ -21,6 +21,9 @@
 /* The context of that name for a platform ("linux/arm64"), or NULL. */
 const BuildNamedContext *named_find(const Build *build, const char *name, const char *platform);
 
+/* One of that name that is for other platforms only, or NULL: what to tell when the name leads to nothing. */
+const BuildNamedContext *named_elsewhere(const Build *build, const char *name);
+
 /* The rest of the value behind `prefix` ("target:"), or NULL when there is no such context or it is of another kind. */
 const char *named_value(const Build *build, const char *name, const char *platform, const char *prefix);
 

@@ -247,7 +247,10 @@ static int find_base(BuildStage *stage, BuildVertex *vertex, const BuildNamedCon
 
         if (named)
                 return named_image(build, vertex, named, platform, &stage->target->platform, &stage->image, &stage->image_id, err);
-        return base_resolve(build, stage->base_name, platform, &stage->image, &stage->image_id, err);
+        if (base_resolve(build, stage->base_name, platform, &stage->image, &stage->image_id, err) == 0)
+                return 0;
+        named = err->code == ERROR_NOT_FOUND ? named_elsewhere(build, stage->base_name) : NULL;
+        return named ? error_wrap(err, "the build context '%s' is not for %s", named->name, asked_platform(stage)) : -1;
 }
 
 static int load_base(BuildStage *stage, Error *err)
