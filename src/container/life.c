@@ -9,6 +9,9 @@
 #include "base/mem.h"
 #include "container/private.h"
 
+/* How long a removal waits for those who look into a container, or copy from it. */
+#define REMOVE_PATIENCE (10 * NSEC_PER_SEC)
+
 /* Signals the process of a container whose monitor lives: the number cannot have been reused, because its parent, the monitor, has not reaped it while the
  * start time is the same. */
 static int signal_process(const Container *container, int number, Error *err)
@@ -199,31 +202,72 @@ int container_wait(Store *store, const char *name, WaitCondition condition, int 
         return condition == WAIT_REMOVED ? wait_removed(store, id, err) : 0;
 }
 
+/* Ends it. 1 when it is gone with that; -1. */
+static int end_to_remove(Store *store, const Container *container, const RemoveOptions *options, Error *err)
+{
+        if (!options || !options->force)
+                return error_set(err, ERROR_CONFLICT, "cannot remove container \"%s\": container is %s: stop the container before removing or force remove",
+                                 container->name, container->state.status);
+        if (container_kill(store, container->id, NULL, err) < 0) {
+                if (err->code != ERROR_CONFLICT && err->code != ERROR_NOT_FOUND)
+                        return -1;
+                error_done(err);
+        }
+        if (!container->data.host.auto_remove)
+                return 0;
+        return wait_removed(store, container->id, err) < 0 ? -1 : 1; /* its monitor removes it */
+}
+
+/*
+ * The lock of a container that does not run: what runs is ended. One may also be about to run, by a start whose client is gone: its monitor has the lock and
+ * keeps it, so each try looks again. Returns as container_lock_patiently(), or -3 when the container is gone; *container is what was seen last.
+ */
+#define REMOVED (-3)
+static int lock_to_remove(Store *store, Container **container, const RemoveOptions *options, bool *ret_was_active, Error *err)
+{
+        const int64_t deadline = clock_monotonic_ns() + REMOVE_PATIENCE;
+        _cleanup_free_ char *id = xstrdup((*container)->id);
+
+        for (;;) {
+                int r = 0;
+
+                if (container_is_active(*container)) {
+                        *ret_was_active = true;
+                        r = end_to_remove(store, *container, options, err);
+                }
+                if (r != 0)
+                        return r < 0 ? -1 : REMOVED;
+                r = container_lock(*container, err);
+                if (r != CONTAINER_LOCKED)
+                        return r;
+                if (clock_monotonic_ns() > deadline)
+                        return error_set(err, ERROR_CONFLICT, "container '%s' is in use by another process", (*container)->name);
+                nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
+                container_free(TAKE_PTR(*container));
+                if (container_load(store, id, container, err) < 0) {
+                        if (err->code != ERROR_NOT_FOUND)
+                                return -1;
+                        error_done(err);
+                        return REMOVED;
+                }
+        }
+}
+
 int container_remove(Store *store, const char *name, const RemoveOptions *options, Error *err)
 {
         _cleanup_(container_freep) Container *container = NULL;
         _cleanup_close_ int lock = -1;
-        bool was_active;
+        bool was_active = false;
+        int r;
 
         if (container_load(store, name, &container, err) < 0)
                 return -1;
-        was_active = container_is_active(container);
-        if (was_active) {
-                if (!options || !options->force)
-                        return error_set(err, ERROR_CONFLICT,
-                                         "cannot remove container \"%s\": container is %s: stop the container before removing or force remove", name,
-                                         container->state.status);
-                if (container_kill(store, container->id, NULL, err) < 0) {
-                        if (err->code != ERROR_CONFLICT && err->code != ERROR_NOT_FOUND)
-                                return -1;
-                        error_done(err);
-                }
-                if (container->data.host.auto_remove) /* its monitor removes it */
-                        return wait_removed(store, container->id, err);
-        }
-        lock = container_lock_patiently(container, err);
-        if (lock < 0 && err->code != ERROR_NOT_FOUND)
+        r = lock_to_remove(store, &container, options, &was_active, err);
+        if (r == REMOVED)
+                return 0;
+        if (r < 0 && err->code != ERROR_NOT_FOUND)
                 return -1;
+        lock = r < 0 ? -1 : r;
         error_done(err); /* without its directory nobody uses it */
         /* Its monitor may have been killed before it had cleaned up, also by whoever killed us all */
         if (lock >= 0 && was_active && container_settle(store, &container, err) < 0)

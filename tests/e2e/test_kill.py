@@ -159,6 +159,22 @@ def test_client_killed_during_create_start_and_rm(mica, busybox, how):
     assert_nothing_left(mica, ids, [f"sleep {LONG}"])
 
 
+def test_rm_force_of_what_is_just_being_started(mica, busybox):
+    """It does not run yet when it is looked at, and then it does, for as long as it likes: the removal sees that and ends it."""
+    ids = []
+    for delay in (0, 0.003, 0.006, 0.01, 0.015, 0.02, 0.03):
+        ids.append(mica("create", "--network", "none", busybox, "sleep", LONG).out.strip())
+        job = mica.popen("start", ids[-1])
+        time.sleep(delay)
+        if delay > 0.01:
+            job.kill()
+        began = time.monotonic()
+        mica("rm", "-f", ids[-1])
+        assert time.monotonic() - began < 8
+        job.communicate(timeout=20)
+    assert_nothing_left(mica, ids, [f"sleep {LONG}"])
+
+
 def test_what_a_killed_rm_has_left_goes_at_the_next_look(mica, busybox):
     """Not only a collection a minute later: the next `ps` or `rm`. A container that is just being made looks almost the same, and must stay."""
     directories = mica.root / "containers"
