@@ -203,4 +203,6 @@ def test_containers(erofs_bench, what):
         before, command = commands(marker)
         return faulted(bench, fresh(f"root{k}", before), command, fault, marker, (0, 1, 125, 126, 127, -9))
 
-    assert in_parallel(work, faults).count(-9) > 2
+    codes = in_parallel(work, faults)
+    # Whether the client was killed, or the monitor that does most of a `run` and whose client then says so
+    assert sum(code != 0 for fault, code in zip(faults, codes) if fault.endswith(":kill")) > 2
