@@ -18,7 +18,7 @@
 #include "store/internal.h"
 
 #define MAGIC "micaFDG1"
-#define VERSION 1
+#define VERSION 2
 #define RECORDS_MAX (UINT64_C(1) << 24)
 /* Steps of the kernel's clock for file times are at most 10 ms; a file system that keeps whole seconds only shows by a ctime without a fraction. */
 #define SETTLE_NS (20 * NSEC_PER_MSEC)

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -119,6 +120,44 @@ static void content_mode_name_and_destination_count(void **state)
         assert_other(before, key_of(f, "d", "/x/", NULL));
 }
 
+/* Every part of a large file counts, and its place; on one processor as on many; where it ends, too. */
+static void all_of_a_large_file_counts(void **state)
+{
+        static const off_t places[] = { 0, 8 * (off_t)MIB - 1, 8 * (off_t)MIB, 20 * (off_t)MIB - 1, 20 * (off_t)MIB + 6 };
+        const off_t size = 20 * (off_t)MIB + 7;
+        Fixture *f = *state;
+        _cleanup_close_ int fd = openat(f->fd, "d/one", O_RDWR | O_CLOEXEC);
+        cpu_set_t all, first;
+        Digest before, swapped;
+
+        assert_int_equal(ftruncate(fd, 0), 0);
+        assert_int_equal(ftruncate(fd, size), 0);
+        assert_int_equal(fd_pwrite_all(fd, "front", 5, 100), 0);
+        before = key_of(f, "d", "/x/", NULL);
+        for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+                assert_int_equal(fd_pwrite_all(fd, "!", 1, (uint64_t)places[i]), 0);
+                assert_other(before, key_of(f, "d", "/x/", NULL));
+                assert_int_equal(fd_pwrite_all(fd, "\0", 1, (uint64_t)places[i]), 0);
+        }
+        assert_same(before, key_of(f, "d", "/x/", NULL));
+        assert_int_equal(fd_pwrite_all(fd, "\0\0\0\0\0", 5, 100), 0);
+        assert_int_equal(fd_pwrite_all(fd, "front", 5, 8 * MIB + 100), 0);
+        swapped = key_of(f, "d", "/x/", NULL);
+        assert_other(before, swapped);
+        assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+        CPU_ZERO(&first);
+        for (int cpu = 0; CPU_COUNT(&first) == 0; cpu++)
+                if (CPU_ISSET(cpu, &all))
+                        CPU_SET(cpu, &first);
+        assert_int_equal(sched_setaffinity(0, sizeof(first), &first), 0);
+        assert_same(swapped, key_of(f, "d", "/x/", NULL));
+        assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+        assert_int_equal(ftruncate(fd, size - 1), 0);
+        assert_other(swapped, key_of(f, "d", "/x/", NULL));
+        assert_int_equal(ftruncate(fd, size), 0);
+        assert_same(swapped, key_of(f, "d", "/x/", NULL));
+}
+
 static void files_keep_their_name_in_the_key(void **state)
 {
         Fixture *f = *state;
@@ -161,6 +200,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(times_and_other_files_do_not_count, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(content_mode_name_and_destination_count, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(all_of_a_large_file_counts, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(files_keep_their_name_in_the_key, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(hard_links_count, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(a_changed_file_is_not_read, set_up, tear_down),
