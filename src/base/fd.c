@@ -200,7 +200,14 @@ int dir_make(int dir_fd, const char *path, mode_t mode)
  */
 #define REMOVE_DEPTH_MAX 200
 
-static int remove_content(int fd, int top_fd, dev_t device, unsigned depth)
+typedef struct Removal {
+        int top_fd;
+        dev_t device;
+        TreeTake take;
+        void *user;
+} Removal;
+
+static int remove_content(const Removal *removal, int fd, unsigned depth)
 {
         static unsigned counter;
         DIR *dir = fdopendir(fd);
@@ -228,7 +235,7 @@ static int remove_content(int fd, int top_fd, dev_t device, unsigned depth)
                         char name[64];
 
                         snprintf(name, sizeof(name), ".mica-deep-%d-%u", getpid(), __atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED));
-                        if (sys_renameat(dirfd(dir), entry->d_name, top_fd, name) < 0)
+                        if (sys_renameat(dirfd(dir), entry->d_name, removal->top_fd, name) < 0)
                                 first = first ? first : -errno;
                         else
                                 first = first ? first : -EAGAIN;
@@ -239,12 +246,16 @@ static int remove_content(int fd, int top_fd, dev_t device, unsigned depth)
                         first = first ? first : -errno;
                         continue;
                 }
-                if (fstat(child, &st) < 0 || st.st_dev != device) {
+                if (fstat(child, &st) < 0 || st.st_dev != removal->device) {
                         close(child);
                         first = first ? first : -EXDEV;
                         continue;
                 }
-                r = remove_content(child, top_fd, device, depth + 1);
+                if (removal->take && removal->take(removal->user, dirfd(dir), entry->d_name)) {
+                        close(child);
+                        continue;
+                }
+                r = remove_content(removal, child, depth + 1);
                 if (r < 0)
                         first = first ? first : r;
                 if (sys_unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR) < 0)
@@ -255,6 +266,11 @@ static int remove_content(int fd, int top_fd, dev_t device, unsigned depth)
 }
 
 int tree_remove(int dir_fd, const char *path)
+{
+        return tree_remove_shared(dir_fd, path, NULL, NULL);
+}
+
+int tree_remove_shared(int dir_fd, const char *path, TreeTake take, void *user)
 {
         for (;;) {
                 _cleanup_close_ int top = -1;
@@ -273,7 +289,7 @@ int tree_remove(int dir_fd, const char *path)
                 fd = openat(top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
                 if (fd < 0)
                         return -errno;
-                r = remove_content(fd, top, st.st_dev, 0);
+                r = remove_content(&(Removal){ .top_fd = top, .device = st.st_dev, .take = take, .user = user }, fd, 0);
                 if (r == -EAGAIN)
                         continue; /* deep parts were moved up: once more */
                 if (sys_unlinkat(dir_fd, path, AT_REMOVEDIR) < 0 && errno != ENOENT)

@@ -43,6 +43,10 @@ int dir_make(int dir_fd, const char *path, mode_t mode);
  */
 int tree_remove(int dir_fd, const char *path);
 
+/* The same with help: a directory for which `take` returns true has been moved out of the tree by it, and is somebody else's to remove. */
+typedef bool (*TreeTake)(void *user, int dir_fd, const char *name);
+int tree_remove_shared(int dir_fd, const char *path, TreeTake take, void *user);
+
 /* fsync of a directory by descriptor and path ("." for itself). 0 or -errno. */
 int dir_sync(int dir_fd, const char *path);
 

@@ -115,10 +115,11 @@ int run_step_key(BuildStage *stage, Work *work, bool probe, Error *err)
 
 typedef RunRoot Running;
 
-static void remove_dir(const char *path)
+/* A directory that build_make_dir() has made. */
+static void discard(Build *build, const char *path)
 {
         if (path)
-                (void)tree_remove(AT_FDCWD, path);
+                lease_discard(build->lease, strrchr(path, '/') + 1);
 }
 
 void run_root_done(RunRoot *running)
@@ -129,8 +130,8 @@ void run_root_done(RunRoot *running)
         if (running->upper_fd >= 0)
                 close(running->upper_fd);
         run_spec_done(&running->spec);
-        remove_dir(running->upper);
-        remove_dir(running->overlay_work);
+        discard(running->stage->build, running->upper);
+        discard(running->stage->build, running->overlay_work);
         free(running->upper);
         free(running->overlay_work);
         free(running->root);

@@ -12,7 +12,6 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/pool.h"
 #include "base/sys.h"
 #include "oci/config.h"
 #include "store/container.h"
@@ -23,10 +22,6 @@
 #define CONTAINER_AGE (60 * NSEC_PER_SEC)
 /* Digests of a build context, and what went into its last build, are not worth their space when it was not built for so long. */
 #define CONTEXT_AGE (INT64_C(60) * 24 * 3600 * NSEC_PER_SEC)
-
-/* Threads that remove, and how much there has to be to remove before any is started. */
-#define REMOVERS 8
-#define REMOVE_TOGETHER 20
 
 typedef struct Gc {
         Store *store;
@@ -270,39 +265,15 @@ static void remove_dead(Gc *gc)
         }
 }
 
-typedef struct Removal {
-        int dir_fd;
-        char name[32];
-} Removal;
-
-/* What cannot be removed stays for the lease's end, and for the next gc. */
-static void remove_one(void *data)
-{
-        const Removal *removal = data;
-
-        (void)tree_remove(removal->dir_fd, removal->name);
-}
-
-/*
- * Removing is mostly waiting: a file system that discards at once takes milliseconds for each directory, and does several side by side in the time of one.
- * All names in the lease's directory are trash()'s, numbered.
- */
+/* All names in the lease's directory are trash()'s, numbered. What cannot be removed stays for the lease's end, and for the next gc. */
 static void remove_trash(Gc *gc)
 {
-        size_t n = gc->lease->n_names;
-        _cleanup_free_ Removal *removals = NULL;
-        Pool *pool;
+        for (size_t i = 0; i < gc->lease->n_names; i++) {
+                char name[32];
 
-        if (n < REMOVE_TOGETHER)
-                return;
-        removals = NEW_ARRAY(Removal, n);
-        pool = pool_new(REMOVERS);
-        for (size_t i = 0; i < n; i++) {
-                removals[i].dir_fd = gc->lease->dir_fd;
-                snprintf(removals[i].name, sizeof(removals[i].name), "trash%zu", i);
-                pool_submit(pool, remove_one, &removals[i]);
+                snprintf(name, sizeof(name), "trash%zu", i);
+                lease_discard(gc->lease, name);
         }
-        pool_free(pool);
 }
 
 int store_gc(Store *store, bool drop_blobs, GcResult *ret, Error *err)

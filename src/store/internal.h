@@ -13,6 +13,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/remover.h"
 #include "db/db.h"
 #include "store/cache.h"
 #include "store/store.h"
@@ -53,6 +54,7 @@ struct Lease {
         pthread_mutex_t mutex;
         Map *held;        /* lines of `held` */
         uint64_t n_names; /* for temporary names */
+        Remover *remover; /* of what is not needed any more; NULL until there is something */
         PendingLayer *layers;
         size_t n_layers, capacity_layers;
         PendingBlob *blobs;

@@ -128,6 +128,7 @@ void lease_free(Lease *lease)
                 log_debug("lease %s: %s", lease->id, error_message(&err));
                 lease->interrupted = true;
         }
+        remover_free(lease->remover);
         if (lease->held_fd >= 0 && lease->interrupted) {
                 empty_directory(lease);
         } else if (lease->dir_fd >= 0) {
@@ -163,6 +164,15 @@ int lease_tmp_fd(Lease *lease, Error *err)
 const char *lease_tmp_path(Lease *lease, Error *err)
 {
         return lease->path;
+}
+
+void lease_discard(Lease *lease, const char *name)
+{
+        pthread_mutex_lock(&lease->mutex);
+        if (!lease->remover)
+                lease->remover = remover_new(lease->dir_fd);
+        pthread_mutex_unlock(&lease->mutex);
+        remover_add(lease->remover, name);
 }
 
 char *lease_new_name(Lease *lease, const char *what, char *buffer)

@@ -80,6 +80,8 @@ Store *lease_store(const Lease *lease); /* belongs to whoever opened it */
 int lease_tmp_fd(Lease *lease, Error *err);
 /* Its absolute path. Belongs to the lease. NULL on error. */
 const char *lease_tmp_path(Lease *lease, Error *err);
+/* Removes an entry of it beside other work, at the latest when the lease is freed. Nobody may use it any more. */
+void lease_discard(Lease *lease, const char *name);
 
 /* Adds protection for something that exists already. NOT_FOUND when it has gone. */
 int lease_hold_layer(Lease *lease, const Digest *diff_id, Error *err);
