@@ -4,6 +4,7 @@ The store lies on a file system of its own: ext4 in a file (the driver erofs) an
 """
 import os
 import subprocess
+import time
 
 import pytest
 
@@ -33,9 +34,10 @@ def small(request, tmp_path, mica_path):
     mica = Mica(mica_path, mount / "store", tmp_path / "home")
     yield mica
     mica.clean()
-    for _ in range(3):
+    for _ in range(100):  # the monitor of the last container cleans up after it has answered
         if subprocess.run(["umount", mount], stderr=subprocess.DEVNULL).returncode == 0:
             break
+        time.sleep(0.05)
     else:
         subprocess.run(["umount", "-l", mount], check=True)
         pytest.fail("something still uses the file system of the store")
