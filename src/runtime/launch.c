@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -232,6 +233,37 @@ static int write_bundle(const char *bundle, const char *name, const void *text, 
         return r < 0 ? error_errno(err, r, "cannot write '%s'", path) : 0;
 }
 
+/* Path and lock: a sweep in another mount namespace may not see the path, and a container of a file system that is away may live. */
+static int hold(Runtime *runtime, const char *id, const char *bundle, Error *err)
+{
+        _cleanup_free_ char *path = xasprintf("%s/owner", bundle);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+        runtime_let_go(runtime, id);
+        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0) {
+                error_errno(err, errno, "cannot lock '%s'", path);
+                closep(&fd);
+                return -1;
+        }
+        GROW(runtime->holds, runtime->capacity_holds, runtime->n_holds + 1);
+        runtime->holds[runtime->n_holds++] = (RuntimeHold){ .id = xstrdup(id), .fd = fd };
+        return 0;
+}
+
+void runtime_let_go(Runtime *runtime, const char *id)
+{
+        for (size_t i = 0; i < runtime->n_holds; i++) {
+                RuntimeHold *held = &runtime->holds[i];
+
+                if (!streq(held->id, id))
+                        continue;
+                close(held->fd);
+                free(held->id);
+                *held = runtime->holds[--runtime->n_holds];
+                return;
+        }
+}
+
 static int make_bundle(Runtime *runtime, const RunSpec *spec, const RunLaunch *wish, const char *bundle, Error *err)
 {
         _cleanup_buf_ Buf config = BUF_INIT(BUF_MAX_DEFAULT);
@@ -239,7 +271,7 @@ static int make_bundle(Runtime *runtime, const RunSpec *spec, const RunLaunch *w
 
         if (r < 0)
                 return error_errno(err, r, "cannot make '%s'", bundle);
-        if (wish->owner && write_bundle(bundle, "owner", wish->owner, strlen(wish->owner), err) < 0)
+        if (wish->owner && (write_bundle(bundle, "owner", wish->owner, strlen(wish->owner), err) < 0 || hold(runtime, wish->id, bundle, err) < 0))
                 return -1;
         if (spec->cgroup_parent && write_bundle(bundle, "cgroup-parent", spec->cgroup_parent, strlen(spec->cgroup_parent), err) < 0)
                 return -1;
@@ -324,7 +356,10 @@ int runtime_remove(Runtime *runtime, const char *id, const char *cgroup_parent, 
                 if (r == 0 && s < 0)
                         r = error_errno(err, s, "cannot remove '%s'", state);
         }
-        return r < 0 ? -1 : remove_bundle(runtime, id, err); /* last: it is what a sweep finds */
+        if (r == 0)
+                r = remove_bundle(runtime, id, err); /* last: it is what a sweep finds */
+        runtime_let_go(runtime, id);
+        return r < 0 ? -1 : 0;
 }
 
 bool runtime_knows(const Runtime *runtime, const char *id)
@@ -342,6 +377,14 @@ static bool is_old(int dir_fd, const char *name)
         struct stat st;
 
         return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_mtim.tv_sec * NSEC_PER_SEC + UNFINISHED_AGE_MAX < clock_now();
+}
+
+/* Whoever launched it lives. */
+static bool is_held(const char *owner_path)
+{
+        _cleanup_close_ int fd = open(owner_path, O_RDONLY | O_CLOEXEC);
+
+        return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0;
 }
 
 static void sweep_consoles(Runtime *runtime)
@@ -372,7 +415,8 @@ void runtime_sweep(Runtime *runtime)
                         tree_remove(dirfd(dir), entry->d_name);
                 if (entry->d_name[0] == '.')
                         continue;
-                if (file_read(AT_FDCWD, owner_path, &owner) < 0 ? !is_old(dirfd(dir), entry->d_name) : access(buf_str(&owner), F_OK) == 0 || errno != ENOENT)
+                if (file_read(AT_FDCWD, owner_path, &owner) < 0 ? !is_old(dirfd(dir), entry->d_name)
+                                                                : is_held(owner_path) || access(buf_str(&owner), F_OK) == 0 || errno != ENOENT)
                         continue;
                 if (file_read(AT_FDCWD, parent_path, &parent) < 0)
                         buf_reset(&parent);

@@ -22,6 +22,12 @@ typedef struct RuntimeDriver {
 /* The table, in order of preference; NULL behind its end. */
 const RuntimeDriver *runtime_driver_at(size_t i);
 
+/* The locked "owner" file of a container that this process has launched: while it lives, no sweep takes the container for a dead one's. */
+typedef struct RuntimeHold {
+        char *id;
+        int fd;
+} RuntimeHold;
+
 struct Runtime {
         const RuntimeDriver *driver;
         char *program;   /* absolute path */
@@ -30,7 +36,11 @@ struct Runtime {
         Cgroups cgroups;
         CapSet capabilities; /* of this process */
         bool user_namespace; /* they count in a user namespace only */
+        RuntimeHold *holds;
+        size_t n_holds, capacity_holds;
 };
+
+void runtime_let_go(Runtime *runtime, const char *id); /* of its hold, if there is one */
 
 /* Executes the program in this process; returns when that fails. Makes system calls only, so it is fine after vfork() and beside other threads. */
 void runtime_program_exec(const Runtime *runtime, char *const *argv);

@@ -90,6 +90,9 @@ void runtime_close(Runtime *runtime)
 {
         if (!runtime)
                 return;
+        while (runtime->n_holds > 0)
+                runtime_let_go(runtime, runtime->holds[0].id);
+        free(runtime->holds);
         free(runtime->program);
         free(runtime->state_dir);
         free(runtime->run_dir);

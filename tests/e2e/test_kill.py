@@ -270,6 +270,18 @@ def test_state_of_the_runtime_that_nobody_owns_any_more_is_swept(mica, busybox):
     assert mica("exec", "kept", "echo", "fine").out == "fine\n" and os.path.exists(f"/run/mica/bundles/{kept}/owner")
 
 
+def test_a_container_is_not_swept_by_who_does_not_see_its_store(mica, busybox, make_mica):
+    """A prune in another mount namespace, where the store's disk is not mounted, shares /run/mica with everybody."""
+    mica("run", "-d", "--name", "kept", "--network", "none", busybox, "sleep", "300")
+    other = make_mica()
+    hidden = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(mica.root), other.path, "container", "prune", "-f"]
+    subprocess.run(hidden, env=other.env, check=True, stdout=subprocess.DEVNULL)
+    assert mica("exec", "kept", "echo", "fine").out == "fine\n"
+    shown = mica.inspect("kept")
+    os.kill(int(re.search(r"PPid:\s*(\d+)", open(f"/proc/{shown['State']['Pid']}/status").read())[1]), signal.SIGKILL)
+    assert wait_for(lambda: subprocess.run(hidden, env=other.env, check=True, stdout=subprocess.DEVNULL) and not os.path.exists(f"/run/mica/bundles/{shown['Id']}"))
+
+
 def test_many_in_a_row_and_twenty_at_once_leave_nothing(mica, busybox):
     before = {name: set(os.listdir(name)) for name in ("/run/mica", "/dev/shm")}
     for _ in range(100 if os.environ.get("MICA_TEST_LONG") else 30):
