@@ -146,17 +146,19 @@ def traces(ids):
 
 
 def faulted(bench, root, command, fault, marker, codes):
-    """One faulted run of a command about containers; afterwards `ps` tells the truth, `rm -f` works and nothing is left."""
+    """One faulted run of a command about containers; afterwards `ps` tells the truth, `rm -f` works and nothing is left. Returns whether it or a process of it was killed."""
     ids = set(os.listdir(root / "containers"))
     done = bench.run(root, *command, fault=fault)
     ids |= set(os.listdir(root / "containers"))
     where = f"MICA_FAULT={fault} mica {' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
     assert done.returncode in codes, where
     bench.sound(root, where)
-    for line in bench.must(root, "ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.State}}").stdout.splitlines():
-        container, state = line.split()
-        pid = json.loads(bench.must(root, "inspect", container).stdout)[0]["State"]["Pid"]
-        assert (state == "running") == (pid > 0), f"{where}\n{line}"
+    for container in bench.must(root, "ps", "-aq", "--no-trunc").stdout.split():
+        known = bench.run(root, "inspect", container)
+        if known.returncode == 1 and "No such object" in known.stderr:  # one with --rm that was about to end
+            continue
+        state = json.loads(known.stdout)[0]["State"]
+        assert (state["Status"] == "running") == (state["Pid"] > 0), f"{where}\n{state}"
         bench.must(root, "rm", "-f", container)
     assert bench.must(root, "ps", "-aq").stdout == "", where
     bench.must(root, "container", "prune", "-f")
@@ -169,12 +171,12 @@ def faulted(bench, root, command, fault, marker, codes):
     bench.must(root, "image", "prune", "-f")
     assert os.listdir(root / "containers") == [] and os.listdir(root / "tmp") == [], where
     bench.sound(root, f"{where}\nafter a collection")
-    return done.returncode
+    return done.returncode == -9 or "ended without a word" in done.stderr or "monitor of the container is gone" in done.stderr
 
 
 @pytest.mark.parametrize("what", ["create", "start", "run", "rm"])
 def test_containers(erofs_bench, what):
-    """The calls of the monitor count on after those of the client: whichever makes the n-th one dies or fails."""
+    """The calls of the processes that it starts count on after its own: whichever makes the n-th one dies or fails."""
     bench = erofs_bench
 
     def commands(marker):
@@ -193,7 +195,7 @@ def test_containers(erofs_bench, what):
     root = fresh("count-root", before)
     done = bench.run(root, *command, count=bench.top / "count")
     assert done.returncode == 0, done.stderr
-    n = int((bench.top / "count").read_text().split()[1]) + (60 if what in ("start", "run") else 0)  # the monitor writes no count
+    n = int((bench.top / "count").read_text().split()[1]) + (130 if what in ("start", "run") else 0)  # those processes write no count
     bench.must(root, "container", "prune", "-f")
     bench.run(root, "rm", "-f", "box")
     faults = [f"any:{at}:{kind}" for at in range(1, n + 1, max(n // (FEW * 2), 1)) for kind in (("kill", "EIO") if what != "rm" else ("kill",))]
@@ -203,6 +205,4 @@ def test_containers(erofs_bench, what):
         before, command = commands(marker)
         return faulted(bench, fresh(f"root{k}", before), command, fault, marker, (0, 1, 125, 126, 127, -9))
 
-    codes = in_parallel(work, faults)
-    # Whether the client was killed, or the monitor that does most of a `run` and whose client then says so
-    assert sum(code != 0 for fault, code in zip(faults, codes) if fault.endswith(":kill")) > 2
+    assert sum(in_parallel(work, faults)) > len([fault for fault in faults if "kill" in fault]) // 2, "most kills must hit"
