@@ -475,24 +475,6 @@ typedef struct ApplyWalk {
         Map *made;        /* "below" of a directory -> DestNode */
 } ApplyWalk;
 
-static TarType tar_type(uint32_t mode)
-{
-        switch (mode & S_IFMT) {
-        case S_IFDIR:
-                return TAR_DIR;
-        case S_IFLNK:
-                return TAR_SYMLINK;
-        case S_IFCHR:
-                return TAR_CHAR;
-        case S_IFBLK:
-                return TAR_BLOCK;
-        case S_IFIFO:
-                return TAR_FIFO;
-        default:
-                return TAR_FILE;
-        }
-}
-
 static uint64_t inode_key(ApplyWalk *aw, const TreeNode *node)
 {
         uint64_t key[2] = { node->device, node->inode }, *number;
@@ -512,7 +494,7 @@ static DestEntry entry_for(ApplyWalk *aw, TreeNode *node)
 {
         const Chmod *chmod = aw->walk.plan->chmod;
         DestEntry entry = {
-                .type = tar_type(node->mode),
+                .type = tar_type_of_mode(node->mode),
                 .mode = node->mode & 07777,
                 .uid = aw->owner->set ? aw->owner->uid : node->uid,
                 .gid = aw->owner->set ? aw->owner->gid : node->gid,

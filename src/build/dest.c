@@ -73,28 +73,10 @@ static DestNode *node_new(DestNode *parent, const char *name)
         return node;
 }
 
-static TarType type_of(mode_t mode)
-{
-        switch (mode & S_IFMT) {
-        case S_IFDIR:
-                return TAR_DIR;
-        case S_IFLNK:
-                return TAR_SYMLINK;
-        case S_IFCHR:
-                return TAR_CHAR;
-        case S_IFBLK:
-                return TAR_BLOCK;
-        case S_IFIFO:
-                return TAR_FIFO;
-        default:
-                return TAR_FILE;
-        }
-}
-
 static void node_from_stat(DestNode *node, const struct stat *st)
 {
         node->below = true;
-        node->entry.type = type_of(st->st_mode);
+        node->entry.type = tar_type_of_mode(st->st_mode);
         node->entry.mode = st->st_mode & 07777;
         node->entry.uid = st->st_uid;
         node->entry.gid = st->st_gid;

@@ -267,6 +267,7 @@ int root_ids(int root_fd, const char *spec, Ids *ret, Error *err);
 int root_owner(int root_fd, const char *spec, uint32_t *ret_uid, uint32_t *ret_gid, Error *err);
 /* A new directory below the lease's: its absolute path, new string. */
 char *build_make_dir(Build *build, const char *kind, Error *err);
+/* The layer of what is to be changed in `dest`; the one that holds nothing when that is nothing. */
 int build_write_layer(BuildStage *stage, Work *work, Dest *dest, Digest *ret_diff_id, Error *err);
 
 /* --- explain_fields.c --- */

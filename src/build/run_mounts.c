@@ -230,17 +230,9 @@ static int make_snapshot(BuildStage *stage, Work *work, CopyPlan *plan, const Di
         CacheRecord record = {
                 .key = *key, .description = (char *)"[internal] build context", .kind = (char *)"source.local", .created = clock_now(), .n_used = 1
         };
-        LayerInfo info;
 
-        if (copy_plan_apply(plan, dest, &owner, clock_now(), err) < 0)
+        if (copy_plan_apply(plan, dest, &owner, clock_now(), err) < 0 || build_write_layer(stage, work, dest, ret, err) < 0)
                 return -1;
-        if (!dest_n_changes(dest)) {
-                if (layer_empty(stage->build->lease, &info, err) < 0)
-                        return -1;
-                *ret = info.diff_id;
-        } else if (build_write_layer(stage, work, dest, ret, err) < 0) {
-                return -1;
-        }
         record.diff_id = *ret;
         record.last_used = record.created;
         return cache_put(stage->build->lease, &record, err);

@@ -240,7 +240,6 @@ int copy_step_run(BuildStage *stage, Work *work, Digest *ret_diff_id, Error *err
         _cleanup_(rootfs_freep) Rootfs *rootfs = NULL;
         _cleanup_(dest_freep) Dest *dest = NULL;
         CopyOwner owner = { .set = work->plan.chown != NULL };
-        LayerInfo info;
         int root_fd = -1;
 
         if (download_missing(stage->build, work, err) < 0 || git_add_missing(stage->build, work, err) < 0)
@@ -257,10 +256,5 @@ int copy_step_run(BuildStage *stage, Work *work, Digest *ret_diff_id, Error *err
         dest = dest_new(root_fd);
         if (copy_plan_apply(&work->plan, dest, &owner, clock_now(), err) < 0)
                 return -1;
-        if (dest_n_changes(dest))
-                return build_write_layer(stage, work, dest, ret_diff_id, err);
-        if (layer_empty(stage->build->lease, &info, err) < 0)
-                return -1;
-        *ret_diff_id = info.diff_id;
-        return 0;
+        return build_write_layer(stage, work, dest, ret_diff_id, err);
 }

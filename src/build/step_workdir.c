@@ -31,7 +31,6 @@ int workdir_step_run(BuildStage *stage, Work *work, Digest *ret_diff_id, Error *
         const char *user = stage->stem.image.config.user;
         DestDirs dirs = { .mode = 0755, .mtime_ns = clock_now_or_epoch(stage->build->epoch) };
         DestNode *node;
-        LayerInfo info;
 
         if (stage_mount(stage, NULL, NULL, NULL, &rootfs, err) < 0)
                 return -1;
@@ -40,10 +39,5 @@ int workdir_step_run(BuildStage *stage, Work *work, Digest *ret_diff_id, Error *
         dest = dest_new(rootfs_fd(rootfs));
         if (dest_make_dirs(dest, path, &dirs, &node, err) < 0)
                 return -1;
-        if (dest_n_changes(dest))
-                return build_write_layer(stage, work, dest, ret_diff_id, err);
-        if (layer_empty(stage->build->lease, &info, err) < 0)
-                return -1;
-        *ret_diff_id = info.diff_id;
-        return 0;
+        return build_write_layer(stage, work, dest, ret_diff_id, err);
 }

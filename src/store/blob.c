@@ -121,19 +121,9 @@ int blob_put(Lease *lease, const void *data, size_t size, Digest *ret, Error *er
 
 int blob_open(Store *store, const Digest *digest, uint64_t *ret_size, Error *err)
 {
-        char name[STORE_NAME_SIZE], text[DIGEST_TEXT_SIZE];
-        _cleanup_close_ int fd = openat(store->root_fd, blob_name(digest, name), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-        struct stat st;
+        char name[STORE_NAME_SIZE];
 
-        if (fd < 0 && errno == ENOENT)
-                return error_set(err, ERROR_NOT_FOUND, "the store has no blob '%s'", digest_format(digest, text));
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return error_errno(err, errno, "cannot open '%s/%s'", store->root, name);
-        if (!S_ISREG(st.st_mode))
-                return error_set(err, ERROR_CORRUPT, "cannot open '%s/%s': it is not a file", store->root, name);
-        if (ret_size)
-                *ret_size = (uint64_t)st.st_size;
-        return TAKE_FD(fd);
+        return store_open_content(store, blob_name(digest, name), "blob", digest, ret_size, err);
 }
 
 int blob_read(Store *store, const Digest *digest, Buf *buf, Error *err)

@@ -103,6 +103,12 @@ int store_db_settle(Store *store, Error *err);
 char *blob_name(const Digest *digest, char *buffer);
 /* "layers/<hex>", or "layers/<hex>/<part>" when `part` is not NULL */
 char *layer_name(const Digest *diff_id, const char *part, char *buffer);
+
+/*
+ * Opens the file `name` (relative to the root) of a blob or layer for reading; `kind` is what messages call it. *ret_size (may be NULL): its bytes.
+ * Errors: NOT_FOUND, CORRUPT (no file), IO.
+ */
+int store_open_content(Store *store, const char *name, const char *kind, const Digest *digest, uint64_t *ret_size, Error *err);
 /* "chains/<hex>" */
 char *chain_name(const Digest *chain, char *buffer);
 

@@ -51,19 +51,9 @@ int layer_info(Store *store, const Digest *diff_id, LayerInfo *ret, Error *err)
 
 int layer_open_tar(Store *store, const Digest *diff_id, uint64_t *ret_size, Error *err)
 {
-        char name[STORE_NAME_SIZE], text[DIGEST_TEXT_SIZE];
-        _cleanup_close_ int fd = openat(store->root_fd, layer_name(diff_id, "tar", name), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-        struct stat st;
+        char name[STORE_NAME_SIZE];
 
-        if (fd < 0 && errno == ENOENT)
-                return error_set(err, ERROR_NOT_FOUND, "the store has no layer '%s'", digest_format(diff_id, text));
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return error_errno(err, errno, "cannot open '%s/%s'", store->root, name);
-        if (!S_ISREG(st.st_mode))
-                return error_set(err, ERROR_CORRUPT, "cannot open '%s/%s': it is not a file", store->root, name);
-        if (ret_size)
-                *ret_size = (uint64_t)st.st_size;
-        return TAKE_FD(fd);
+        return store_open_content(store, layer_name(diff_id, "tar", name), "layer", diff_id, ret_size, err);
 }
 
 int lease_hold_layer(Lease *lease, const Digest *diff_id, Error *err)

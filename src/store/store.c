@@ -301,3 +301,20 @@ const char *store_driver_reason(const Store *store)
         (void)store_driver(store);
         return store->driver_reason ? store->driver_reason : "it was asked for";
 }
+
+int store_open_content(Store *store, const char *name, const char *kind, const Digest *digest, uint64_t *ret_size, Error *err)
+{
+        _cleanup_close_ int fd = openat(store->root_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        char text[DIGEST_TEXT_SIZE];
+        struct stat st;
+
+        if (fd < 0 && errno == ENOENT)
+                return error_set(err, ERROR_NOT_FOUND, "the store has no %s '%s'", kind, digest_format(digest, text));
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return error_errno(err, errno, "cannot open '%s/%s'", store->root, name);
+        if (!S_ISREG(st.st_mode))
+                return error_set(err, ERROR_CORRUPT, "cannot open '%s/%s': it is not a file", store->root, name);
+        if (ret_size)
+                *ret_size = (uint64_t)st.st_size;
+        return TAKE_FD(fd);
+}

@@ -113,6 +113,9 @@ int tar_path_clean(const char *path, char **ret, Error *err);
  */
 int tar_write_header(const TarEntry *entry, Buf *out, Error *err);
 
+/* The type of the member that a file with this st_mode becomes. Sockets, which no archive has, are for the caller to leave out. */
+TarType tar_type_of_mode(uint32_t mode);
+
 /* Zero bytes after `size` bytes of content: 0..511. */
 static inline size_t tar_padding(uint64_t size)
 {

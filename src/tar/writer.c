@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -307,4 +308,22 @@ int tar_write_header(const TarEntry *entry, Buf *out, Error *err)
                 return error_wrap(err, "cannot write '%s' into a tar", shown);
         }
         return 0;
+}
+
+TarType tar_type_of_mode(uint32_t mode)
+{
+        switch (mode & S_IFMT) {
+        case S_IFDIR:
+                return TAR_DIR;
+        case S_IFLNK:
+                return TAR_SYMLINK;
+        case S_IFCHR:
+                return TAR_CHAR;
+        case S_IFBLK:
+                return TAR_BLOCK;
+        case S_IFIFO:
+                return TAR_FIFO;
+        default:
+                return TAR_FILE;
+        }
 }
