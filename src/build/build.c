@@ -152,6 +152,8 @@ static void keep_finished(Build *build)
 {
         _cleanup_error_ Error ignored = ERROR_INIT;
 
+        if (build->lease)
+                lease_settle(build->lease); /* what failed may have filled the disk */
         if (build->lease && lease_sync(build->lease, &ignored) < 0)
                 log_debug("cannot keep the finished steps of a failed build: %s", error_message(&ignored));
 }

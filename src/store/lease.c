@@ -124,11 +124,11 @@ void lease_free(Lease *lease)
 
         if (!lease)
                 return;
+        lease_settle(lease); /* first: what follows writes, and on a full disk this makes the room for it */
         if (lease->held_fd >= 0 && lease->unfinished && !lease->interrupted && lease_withdraw(lease, &err) < 0) {
                 log_debug("lease %s: %s", lease->id, error_message(&err));
                 lease->interrupted = true;
         }
-        remover_free(lease->remover);
         if (lease->held_fd >= 0 && lease->interrupted) {
                 empty_directory(lease);
         } else if (lease->dir_fd >= 0) {
@@ -173,6 +173,11 @@ void lease_discard(Lease *lease, const char *name)
                 lease->remover = remover_new(lease->dir_fd);
         pthread_mutex_unlock(&lease->mutex);
         remover_add(lease->remover, name);
+}
+
+void lease_settle(Lease *lease)
+{
+        remover_free(TAKE_PTR(lease->remover));
 }
 
 char *lease_new_name(Lease *lease, const char *what, char *buffer)

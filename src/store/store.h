@@ -82,6 +82,8 @@ int lease_tmp_fd(Lease *lease, Error *err);
 const char *lease_tmp_path(Lease *lease, Error *err);
 /* Removes an entry of it beside other work, at the latest when the lease is freed. Nobody may use it any more. */
 void lease_discard(Lease *lease, const char *name);
+/* Until all that is removed. Threads: nobody may discard meanwhile. */
+void lease_settle(Lease *lease);
 
 /* Adds protection for something that exists already. NOT_FOUND when it has gone. */
 int lease_hold_layer(Lease *lease, const Digest *diff_id, Error *err);
