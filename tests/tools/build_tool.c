@@ -185,7 +185,7 @@ static int do_build(Store *store, char **args, Error *err)
                         char *equals = strchr(value, '=');
 
                         *equals = '\0';
-                        contexts[options.n_contexts++] = (BuildNamedContext){ .name = value, .value = equals + 1 };
+                        contexts[options.n_contexts++] = (BuildNamedContext){ .name = value, .base = value, .value = equals + 1 };
                 } else
                         return error_set(err, ERROR_INVALID, "unknown option %s", option);
                 args++;
