@@ -700,3 +700,19 @@ int dest_write(Dest *dest, LayerWriter *to, DestProgress progress, void *user, E
         buf_done(&writer.header);
         return result;
 }
+
+int dest_make_layer(Dest *dest, Lease *lease, DestProgress progress, void *user, Digest *ret_diff_id, Error *err)
+{
+        _cleanup_(layer_writer_freep) LayerWriter *writer = NULL;
+        LayerInfo info;
+
+        if (!dest_n_changes(dest)) {
+                if (layer_empty(lease, &info, err) < 0)
+                        return -1;
+        } else if (layer_writer_open(lease, &writer, err) < 0 || dest_write(dest, writer, progress, user, err) < 0 ||
+                   layer_writer_commit(writer, NULL, &info, err) < 0) {
+                return -1;
+        }
+        *ret_diff_id = info.diff_id;
+        return 0;
+}

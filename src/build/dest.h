@@ -103,3 +103,6 @@ uint64_t dest_size(const Dest *dest);
 typedef bool (*DestProgress)(void *user, uint64_t size);
 
 int dest_write(Dest *dest, LayerWriter *to, DestProgress progress, void *user, Error *err);
+
+/* Writes it as a layer under the lease; when nothing is changed, that is the layer that holds nothing. */
+int dest_make_layer(Dest *dest, Lease *lease, DestProgress progress, void *user, Digest *ret_diff_id, Error *err);

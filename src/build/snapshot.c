@@ -37,28 +37,14 @@ static bool go_on(void *user, uint64_t size)
         return build_check(user, &ignored) == 0;
 }
 
-static int write_layer(Build *build, Dest *dest, Digest *ret, Error *err)
-{
-        _cleanup_(layer_writer_freep) LayerWriter *writer = NULL;
-        LayerInfo info;
-
-        if (!dest_n_changes(dest)) {
-                if (layer_empty(build->lease, &info, err) < 0)
-                        return -1;
-        } else if (layer_writer_open(build->lease, &writer, err) < 0 || dest_write(dest, writer, go_on, build, err) < 0 ||
-                   layer_writer_commit(writer, NULL, &info, err) < 0) {
-                return -1;
-        }
-        *ret = info.diff_id;
-        return 0;
-}
-
 static int make_layer(Build *build, CopyPlan *plan, Digest *ret_diff_id, Error *err)
 {
         static const CopyOwner owner = { 0 };
         _cleanup_(dest_freep) Dest *dest = dest_new(-1);
 
-        return copy_plan_apply(plan, dest, &owner, clock_now(), err) < 0 ? -1 : write_layer(build, dest, ret_diff_id, err);
+        if (copy_plan_apply(plan, dest, &owner, clock_now(), err) < 0)
+                return -1;
+        return dest_make_layer(dest, build->lease, go_on, build, ret_diff_id, err);
 }
 
 int snapshot_make(Build *build, const SnapshotSpec *spec, const Digest *key, Digest *ret_diff_id, Error *err)

@@ -132,18 +132,10 @@ static bool tell(void *user, uint64_t size)
 int build_write_layer(BuildStage *stage, Work *work, Dest *dest, Digest *ret_diff_id, Error *err)
 {
         LayerProgress progress = { .build = stage->build, .vertex = work->vertex, .total = dest_size(dest) };
-        _cleanup_(layer_writer_freep) LayerWriter *writer = NULL;
-        LayerInfo info;
 
-        if (dest_n_changes(dest) == 0) {
-                if (layer_empty(stage->build->lease, &info, err) < 0)
-                        return -1;
-        } else if (layer_writer_open(stage->build->lease, &writer, err) < 0 || dest_write(dest, writer, tell, &progress, err) < 0 ||
-                   layer_writer_commit(writer, NULL, &info, err) < 0) {
+        if (dest_make_layer(dest, stage->build->lease, tell, &progress, ret_diff_id, err) < 0)
                 return -1;
-        }
         if (progress.told)
                 progress_status(stage->build->progress, work->vertex, "copying files", progress.done, progress.total, true);
-        *ret_diff_id = info.diff_id;
         return 0;
 }

@@ -26,7 +26,7 @@
 /* Made before the container, so that none is there without it. `path` NULL: none is wanted, *ret_fd is -1. */
 static int open_cidfile(const char *path, int *ret_fd, Error *err)
 {
-        *ret_fd = path ? sys_openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644) : -1;
+        *ret_fd = path ? sys_openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL, 0644) : -1;
         if (!path || *ret_fd >= 0)
                 return 0;
         return errno == EEXIST ? error_set(err, ERROR_EXISTS, "container ID file found, make sure the other container isn't running or delete %s", path)

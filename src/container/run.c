@@ -4,9 +4,9 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/sys.h"
@@ -54,7 +54,7 @@ static int make_and_lock(const StoreOptions *options, const ContainerSpec *spec,
 {
         _cleanup_(container_freep) Container *container = NULL;
         _cleanup_strlist_ StrList warnings = { 0 };
-        Error ignored = ERROR_INIT;
+        _cleanup_error_ Error ignored = ERROR_INIT;
         int r = store_open(options, &start->store, err);
 
         if (r == 0)
@@ -66,8 +66,8 @@ static int make_and_lock(const StoreOptions *options, const ContainerSpec *spec,
                 r = error_set(err, ERROR_CANCELLED, "interrupted");
         else if (container_check_platform(container, err) < 0 || (start->lock_fd = container_lock_patiently(container, err)) < 0)
                 r = -1;
-        if (r < 0 && container->data.host.auto_remove && container_delete(start->store, container, true, &ignored) < 0)
-                error_done(&ignored);
+        if (r < 0 && container->data.host.auto_remove)
+                (void)container_delete(start->store, container, true, &ignored);
         if (r == 0)
                 start->container = TAKE_PTR(container);
         return r;
@@ -92,8 +92,9 @@ int container_run(const StoreOptions *store, const ContainerSpec *spec, const St
 {
         _cleanup_(monitor_channel_done) MonitorChannel channel = MONITOR_CHANNEL_INIT;
         MonitorStart start = { .lock_fd = -1, .options = *options };
+        _cleanup_error_ Error ignored = ERROR_INIT;
         pid_t pid, caller = getpid();
-        int r;
+        int status, r;
 
         if (monitor_channel_open(options->attach, &channel, err) < 0)
                 return -1;
@@ -112,8 +113,7 @@ int container_run(const StoreOptions *store, const ContainerSpec *spec, const St
         if (r == 0)
                 r = monitor_read_report(&channel, err);
         if (r < 0) {
-                while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-                        ;
+                (void)child_wait(pid, &status, &ignored);
                 return -1;
         }
         if (options->attach)

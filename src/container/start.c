@@ -4,8 +4,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
+#include "base/child.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -113,8 +113,8 @@ int container_start(Store *store, const char *name, const StartOptions *options,
         _cleanup_error_ Error second = ERROR_INIT; /* the first one is told */
         bool attach = ret && options && options->attach;
         MonitorStart start;
+        int status, r;
         pid_t pid;
-        int r;
 
         if (container_load(store, name, &container, err) < 0)
                 return -1;
@@ -154,8 +154,8 @@ int container_start(Store *store, const char *name, const StartOptions *options,
         if (store_after_fork(store, r < 0 ? &second : err) < 0 && r == 0)
                 return -1;
         if (r < 0) {
-                while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-                        ;
+                if (pid > 0)
+                        (void)child_wait(pid, &status, &second);
                 return -1;
         }
         if (attach)

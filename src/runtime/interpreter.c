@@ -18,7 +18,7 @@
 #define LINE_MAX_SIZE 256
 /* A path, with its zero. */
 #define LOADER_MAX 4096
-#define HEADERS_MAX 256
+#define HEADERS_MAX 256u
 
 /* "#! /bin/sh -e" -> "/bin/sh"; NULL when it is no script, or one that the kernel would not take. New string. */
 static char *of_script(const char *line, size_t size)
@@ -61,20 +61,20 @@ static char *read_loader(int fd, uint64_t offset, uint64_t size)
 static char *of_program(int fd)
 {
         Elf64_Ehdr header;
+        Elf32_Ehdr narrow_header;
+        unsigned n;
         bool wide;
 
         if (fd_pread_full(fd, &header, sizeof(header), 0) != sizeof(header) || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
             header.e_ident[EI_DATA] != ELFDATA2LSB || !is_native(header.e_machine))
                 return NULL;
         wide = header.e_ident[EI_CLASS] == ELFCLASS64;
-        for (unsigned i = 0; i < HEADERS_MAX; i++) {
-                Elf32_Ehdr narrow_header;
+        memcpy(&narrow_header, &header, sizeof(narrow_header));
+        n = wide ? header.e_phnum : narrow_header.e_phnum;
+        for (unsigned i = 0; i < MIN(n, HEADERS_MAX); i++) {
                 Elf32_Phdr narrow;
                 Elf64_Phdr entry;
 
-                memcpy(&narrow_header, &header, sizeof(narrow_header));
-                if (i >= (wide ? header.e_phnum : narrow_header.e_phnum))
-                        return NULL;
                 if (wide) {
                         if (fd_pread_full(fd, &entry, sizeof(entry), header.e_phoff + i * sizeof(entry)) != sizeof(entry))
                                 return NULL;

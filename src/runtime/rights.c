@@ -6,9 +6,9 @@
 #include <grp.h>
 #include <signal.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/sys.h"
 #include "fs/path.h"
 #include "runtime/private.h"
@@ -31,7 +31,8 @@ static _noreturn_ void ask(const RunSpec *spec, int root_fd, const char *path)
 
 bool runtime_may_execute(const RunSpec *spec, int root_fd, const char *path)
 {
-        int status = 0;
+        _cleanup_error_ Error ignored = ERROR_INIT;
+        int status;
         pid_t pid;
 
         /* Root may, and so may who has capabilities; the runtime knows better */
@@ -40,8 +41,5 @@ bool runtime_may_execute(const RunSpec *spec, int root_fd, const char *path)
         pid = sys_fault(SYS_CALL_spawn) < 0 ? -1 : fork();
         if (pid == 0)
                 ask(spec, root_fd, path);
-        while (pid > 0 && waitpid(pid, &status, 0) < 0)
-                if (errno != EINTR)
-                        return true;
-        return !(pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == MAY_NOT);
+        return pid < 0 || child_wait(pid, &status, &ignored) < 0 || status != MAY_NOT;
 }

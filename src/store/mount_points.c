@@ -24,7 +24,7 @@ static int make_point(int dir_fd, const char *path, bool is_dir)
 
         if (is_dir)
                 return sys_mkdirat(dir_fd, path, 0755) < 0 || sys_fchmodat(dir_fd, path, 0755) < 0 ? -errno : 0;
-        fd = sys_openat(dir_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+        fd = sys_openat(dir_fd, path, O_WRONLY | O_CREAT | O_EXCL, 0644);
         return fd < 0 || sys_fchmod(fd, 0644) < 0 ? -errno : 0;
 }
 
