@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/sys.h"
@@ -318,6 +319,22 @@ int fd_memory(const char *name, const void *data, size_t size)
         if (r < 0)
                 return r;
         return TAKE_FD(fd);
+}
+
+void fd_close_others(unsigned from, const int *keep, size_t n_keep)
+{
+        for (;;) {
+                unsigned next = ~0u; /* the lowest one that stays */
+
+                for (size_t i = 0; i < n_keep; i++)
+                        if (keep[i] >= 0 && (unsigned)keep[i] >= from)
+                                next = MIN(next, (unsigned)keep[i]);
+                if (next > from)
+                        close_range(from, next == ~0u ? ~0u : next - 1, 0);
+                if (next == ~0u)
+                        return;
+                from = next + 1;
+        }
 }
 
 char *fd_proc_path(int fd, char *buffer)

@@ -56,6 +56,12 @@ int fd_memory(const char *name, const void *data, size_t size);
 /* The path that a descriptor has now, through /proc/self/fd. New string, or NULL with errno. */
 char *fd_path(int fd);
 
+/*
+ * Closes every descriptor from `from` on but those in `keep`, in any order; negative ones there count for nothing. Best effort, and system calls only: it is
+ * fine in a child that was forked beside other threads.
+ */
+void fd_close_others(unsigned from, const int *keep, size_t n_keep);
+
 /* "/proc/self/fd/N" in a buffer of at least FD_PROC_PATH_SIZE bytes; returns the buffer. */
 #define FD_PROC_PATH_SIZE 32
 char *fd_proc_path(int fd, char *buffer);

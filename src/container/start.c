@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
 #include "base/child.h"
 #include "base/fd.h"
@@ -13,32 +12,13 @@
 #include "container/attach.h"
 #include "container/private.h"
 
-/* Closes every descriptor but the three standard ones and those given. */
-static void close_others(const int *keep, size_t n_keep)
-{
-        unsigned from = 3;
-
-        for (;;) {
-                unsigned next = ~0u;
-
-                for (size_t i = 0; i < n_keep; i++)
-                        if (keep[i] >= 0 && (unsigned)keep[i] >= from && (unsigned)keep[i] < next)
-                                next = (unsigned)keep[i];
-                if (next > from)
-                        syscall(SYS_close_range, from, next == ~0u ? ~0u : next - 1, 0);
-                if (next == ~0u)
-                        return;
-                from = next + 1;
-        }
-}
-
 /* The caller's database connection must not be touched: its descriptors are just closed. */
 void monitor_leave_caller(const MonitorStart *start)
 {
         struct sigaction ignore = { .sa_handler = SIG_IGN };
 
         setsid();
-        close_others((int[]){ start->lock_fd, start->report_fd, start->client_fd }, 3);
+        fd_close_others(3, (int[]){ start->lock_fd, start->report_fd, start->client_fd }, 3);
         sigaction(SIGPIPE, &ignore, NULL);
         sigaction(SIGHUP, &ignore, NULL);
 }

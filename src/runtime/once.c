@@ -15,7 +15,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -149,16 +148,7 @@ static void close_others(const Once *once, int life_fd)
 {
         const int wanted[] = { 0, 1, 2, once->in, once->out, once->errors, once->report[1], once->dir_fd, life_fd };
 
-        for (unsigned from = 0; from <= (unsigned)INT_MAX;) {
-                unsigned next = (unsigned)INT_MAX + 1;
-
-                for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
-                        if (wanted[i] >= 0 && (unsigned)wanted[i] >= from)
-                                next = MIN(next, (unsigned)wanted[i]);
-                if (next > from)
-                        close_range(from, next - 1, 0);
-                from = next + 1;
-        }
+        fd_close_others(0, wanted, ARRAY_LEN(wanted));
 }
 
 static _noreturn_ void warden_main(const Once *once, char *const *argv, int life_fd)

@@ -46,6 +46,27 @@ static void files_appear_whole_and_trees_go(void **state)
         assert_int_equal(tree_remove(AT_FDCWD, dir), 0);
 }
 
+/* A monitor that kept a descriptor of its caller would hold a pipe that somebody waits for the end of. */
+static void only_what_is_kept_stays_open(void **state)
+{
+        pid_t pid = fork();
+        int status;
+
+        if (pid == 0) {
+                const int kept[] = { 207, -1, 201, 203, 201 };
+                int open_ones = 0; /* a bit each, 200 first */
+
+                for (int fd = 200; fd < 210; fd++)
+                        dup2(STDERR_FILENO, fd);
+                fd_close_others(201, kept, ARRAY_LEN(kept));
+                for (int fd = 200; fd < 210; fd++)
+                        open_ones = open_ones * 2 + (fcntl(fd, F_GETFD) >= 0);
+                _exit(open_ones == 0b1101000100 ? 0 : 1);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+}
+
 static void copies_are_exact(void **state)
 {
         _cleanup_close_ int in = fd_memory("in", "0123456789", 10), out = fd_memory("out", "", 0);
@@ -276,6 +297,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(files_appear_whole_and_trees_go),
                 cmocka_unit_test(copies_are_exact),
+                cmocka_unit_test(only_what_is_kept_stays_open),
                 cmocka_unit_test(what_goes_past_the_cache_is_exact),
                 cmocka_unit_test(large_copies_are_exact),
                 cmocka_unit_test(children_end_as_they_say),
