@@ -12,7 +12,7 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
-#include "container/private.h"
+#include "container/protocol.h"
 
 struct Attachment {
         int fd;

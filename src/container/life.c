@@ -7,7 +7,7 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
-#include "container/private.h"
+#include "container/protocol.h"
 
 /* How long a removal waits for those who look into a container, or copy from it. */
 #define REMOVE_PATIENCE (10 * NSEC_PER_SEC)

@@ -8,7 +8,7 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
-#include "container/private.h"
+#include "container/protocol.h"
 
 /* A line of 16 KiB, each byte at its worst as \u00xx, and the members around it. */
 #define LOG_OBJECT_MAX ((size_t)16384 * 6 + 1024)

@@ -26,7 +26,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sys.h"
-#include "container/private.h"
+#include "container/monitor.h"
+#include "container/protocol.h"
 #include "fs/mount.h"
 #include "store/rootfs.h"
 

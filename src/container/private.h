@@ -1,5 +1,5 @@
 /*
- * Private to container/: a container as it is in memory, its files on disk, and the protocol of its monitor. On disk: docs/formats/container.md.
+ * Private to container/: a container as it is in memory, and its files on disk (docs/formats/container.md). Its monitor: monitor.h, protocol.h.
  */
 #pragma once
 
@@ -139,43 +139,6 @@ int container_make(Store *store, const ContainerSpec *spec, Container **ret, Str
 /* From --volume, --mount, --tmpfs and the image's VOLUMEs to mount points; makes the volumes. */
 int container_plan_mounts(Store *store, ContainerData *data, Error *err);
 
-/* --- start: in the monitor --- */
-
-typedef struct MonitorStart {
-        Container *container;
-        Store *store; /* open already, or NULL: as the next two say */
-        const char *store_root, *store_driver;
-        int lock_fd;   /* held */
-        int report_fd; /* takes one MonitorReport and the error's text */
-        int client_fd; /* an attached client, or -1 */
-        StartOptions options;
-} MonitorStart;
-
-typedef struct MonitorReport {
-        int32_t failed; /* ErrorCode, or 0 */
-        int32_t status; /* err->status */
-} MonitorReport;
-
-_noreturn_ void monitor_main(const MonitorStart *start);
-
-/* What joins a monitor with the command that starts it; [0] is the command's end, -1 what is not there. */
-typedef struct MonitorChannel {
-        int report[2]; /* a pipe for reports */
-        int client[2]; /* sockets, when the command attaches */
-} MonitorChannel;
-
-#define MONITOR_CHANNEL_INIT ((MonitorChannel){ { -1, -1 }, { -1, -1 } })
-int monitor_channel_open(bool attach, MonitorChannel *ret, Error *err);
-void monitor_channel_done(MonitorChannel *channel);
-/* In the child: a session of its own, without the caller's descriptors from 3 on but those of `start`. Then, when the user is not to see or say anything more,
- * without the caller's first three and its directory. */
-void monitor_leave_caller(const MonitorStart *start);
-void monitor_go_silent(void);
-/* In the caller, whose ends of the channel the others then are: waits for the start or its failure. */
-int monitor_read_report(MonitorChannel *channel, Error *err);
-/* In the monitor: `failure` NULL is a success. */
-void monitor_send_report(int fd, const Error *failure);
-
 /*
  * Binds that propagate. Before the monitor's own mount namespace: checks their sources and takes clones, fds[i] for mounts.items[i] or -1. In it: attaches them
  * over their sources, and closes. Errors: INVALID (the host does not share the source).
@@ -199,34 +162,3 @@ int log_writer_open(const Container *container, LogWriter **ret, Error *err);
 void log_writer_free(LogWriter *writer); /* writes what is left of a line */
 DEFINE_CLEANUP(LogWriter *, log_writer_free)
 void log_writer_add(LogWriter *writer, int stream, const char *data, size_t size); /* stream 1 or 2 */
-
-/* --- the monitor's socket: frames of 8 bytes of header (type, 0, 0, 0, size big endian) and data --- */
-
-typedef enum FrameType {
-        /* docker's multiplexed stream */
-        FRAME_STDIN = 0, /* client to monitor */
-        FRAME_STDOUT = 1,
-        FRAME_STDERR = 2,
-        /* ours; monitor to client */
-        FRAME_EXIT = 16, /* 4 bytes big endian: the exit code. The last frame */
-        /* ours; client to monitor */
-        FRAME_HELLO = 32,     /* 1 byte: bit 0 output wanted, bit 1 has input. First frame; without it a client only waits for the end */
-        FRAME_STDIN_END = 33, /* no data */
-        FRAME_RESIZE = 34,    /* rows, columns: 2 bytes each, big endian */
-        FRAME_SIGNAL = 36,    /* 1 byte: a signal for the container's process */
-        FRAME_STOPPING = 35,  /* the user wants it to stay stopped: no restart. Optional byte: STOPPING_KEEP */
-} FrameType;
-
-#define FRAME_HEADER_SIZE 8
-#define FRAME_SIZE_MAX 65536
-#define HELLO_OUTPUT 1
-#define HELLO_INPUT 2
-#define STOPPING_KEEP 1 /* it is not removed at its end: the sender is going to start it again */
-
-void frame_header(uint8_t *header, FrameType type, size_t size);
-int frame_send(int fd, FrameType type, const void *data, size_t size); /* blocking; 0 or -errno */
-
-/* Connects to the monitor. The descriptor, or -1 with CONFLICT when there is none. */
-int monitor_connect(const Container *container, Error *err);
-/* Waits for FRAME_EXIT, at most timeout_ms (-1: for ever). 1 when it came (*ret_status), 0 at the timeout. */
-int monitor_wait(int fd, int64_t timeout_ms, int *ret_status, Error *err);

@@ -7,7 +7,7 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
-#include "container/private.h"
+#include "container/protocol.h"
 
 void frame_header(uint8_t *header, FrameType type, size_t size)
 {

@@ -2,16 +2,13 @@
  * Making and starting a container in one, for a command that has not opened the store: the process that is going to be its monitor opens it, makes the
  * container and starts it. The database is opened once instead of three times.
  */
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/child.h"
 #include "base/fd.h"
 #include "base/mem.h"
-#include "base/sys.h"
 #include "container/attach.h"
-#include "container/private.h"
+#include "container/monitor.h"
 
 #define WARNINGS_SIZE_MAX ((size_t)1 << 20)
 
@@ -92,31 +89,16 @@ int container_run(const StoreOptions *store, const ContainerSpec *spec, const St
 {
         _cleanup_(monitor_channel_done) MonitorChannel channel = MONITOR_CHANNEL_INIT;
         MonitorStart start = { .lock_fd = -1, .options = *options };
-        _cleanup_error_ Error ignored = ERROR_INIT;
         pid_t pid, caller = getpid();
-        int status, r;
 
-        if (monitor_channel_open(options->attach, &channel, err) < 0)
+        pid = monitor_fork(&start, options->attach, &channel, err);
+        if (pid < 0)
                 return -1;
-        start.report_fd = channel.report[1];
-        start.client_fd = channel.client[1];
-        if (sys_fault(SYS_CALL_spawn) < 0)
-                return error_errno(err, errno, "cannot start a monitor");
-        pid = fork();
         if (pid == 0)
                 child(store, spec, &start, caller);
-        if (pid < 0)
-                return error_errno(err, errno, "cannot start a monitor");
-        closep(&channel.report[1]);
-        closep(&channel.client[1]);
-        r = read_creation(channel.report[0], ret_id, warnings, err);
-        if (r == 0)
-                r = monitor_read_report(&channel, err);
-        if (r < 0) {
-                (void)child_wait(pid, &status, &ignored);
-                return -1;
-        }
+        if (read_creation(channel.report_fd, ret_id, warnings, err) < 0 || monitor_read_report(&channel, err) < 0)
+                return monitor_reap(pid);
         if (options->attach)
-                *ret = attachment_new(TAKE_FD(channel.client[0]), options->attach_stdin, spec->config.tty);
+                *ret = attachment_new(TAKE_FD(channel.client_fd), options->attach_stdin, spec->config.tty);
         return 0;
 }

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "container/private.h"
+#include "container/protocol.h"
 
 static void test_frames(void **state)
 {
