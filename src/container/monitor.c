@@ -12,14 +12,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "base/fd.h"
@@ -27,22 +24,13 @@
 #include "base/mem.h"
 #include "base/sys.h"
 #include "container/monitor.h"
-#include "container/protocol.h"
+#include "container/monitor_clients.h"
 #include "fs/mount.h"
 #include "store/rootfs.h"
 
-#define CLIENTS_MAX 256
-#define CLIENT_PENDING_MAX ((size_t)256 << 10) /* beyond it the container's output waits */
 #define INPUT_PENDING_MAX ((size_t)256 << 10)
 #define RESTART_DELAY_MIN_MS 100
 #define RESTART_DELAY_MAX_MS 60000
-
-typedef struct Client {
-        int fd;
-        bool output, input;
-        Buf pending;  /* frames on their way to it */
-        Buf received; /* the beginning of a frame from it */
-} Client;
 
 typedef struct Monitor {
         const MonitorStart *start;
@@ -53,7 +41,7 @@ typedef struct Monitor {
         Runtime *runtime;
         LogWriter *log;
         RunSpec spec;
-        int signal_fd, listen_fd;
+        int signal_fd;
         int output[2]; /* read ends of standard output and error, or -1 */
         int terminal;  /* master side, or -1 */
         int input_fd;  /* write end of standard input (or the terminal), or -1 */
@@ -64,67 +52,18 @@ typedef struct Monitor {
         bool exited, stopping;
         bool keep; /* not removed at its end: somebody is going to start it again */
         int status;
-        Client clients[CLIENTS_MAX];
-        size_t n_clients;
+        Clients clients;
 } Monitor;
 
 /* --- clients --- */
 
-static void client_drop(Monitor *monitor, size_t i)
+static void drop_client(Monitor *monitor, size_t i)
 {
-        Client *client = &monitor->clients[i];
-        bool had_input = client->input;
+        const ContainerConfig *config = &monitor->container->data.config;
 
-        close(client->fd);
-        buf_done(&client->pending);
-        buf_done(&client->received);
-        monitor->clients[i] = monitor->clients[--monitor->n_clients];
-        if (had_input && monitor->container->data.config.stdin_once && !monitor->container->data.config.tty)
+        if (monitor->clients.items[i].input && config->stdin_once && !config->tty)
                 monitor->input_ending = true;
-}
-
-static void client_add(Monitor *monitor, int fd, bool output, bool input)
-{
-        if (monitor->n_clients == CLIENTS_MAX) {
-                close(fd);
-                return;
-        }
-        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-        monitor->clients[monitor->n_clients++] = (Client){ .fd = fd,
-                                                           .output = output,
-                                                           .input = input,
-                                                           .pending = BUF_INIT(CLIENT_PENDING_MAX * 2 + FRAME_SIZE_MAX * 2),
-                                                           .received = BUF_INIT(FRAME_SIZE_MAX + FRAME_HEADER_SIZE) };
-}
-
-/* Sends what is pending. False when the client is gone. */
-static bool client_flush(Client *client)
-{
-        while (client->pending.size > 0) {
-                ssize_t n = send(client->fd, client->pending.data, client->pending.size, MSG_NOSIGNAL);
-
-                if (n < 0)
-                        return errno == EAGAIN || errno == EINTR;
-                buf_consume(&client->pending, (size_t)n);
-        }
-        return true;
-}
-
-static void client_put(Client *client, FrameType type, const void *data, size_t size)
-{
-        uint8_t header[FRAME_HEADER_SIZE];
-
-        frame_header(header, type, size);
-        buf_put(&client->pending, header, sizeof(header));
-        buf_put(&client->pending, data, size);
-}
-
-static bool clients_keep_up(const Monitor *monitor)
-{
-        for (size_t i = 0; i < monitor->n_clients; i++)
-                if (monitor->clients[i].output && monitor->clients[i].pending.size > CLIENT_PENDING_MAX)
-                        return false;
-        return true;
+        clients_drop(&monitor->clients, i);
 }
 
 static pid_t peer_of(int fd)
@@ -135,8 +74,10 @@ static pid_t peer_of(int fd)
         return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ? 0 : peer.pid;
 }
 
-static void handle_frame(Monitor *monitor, Client *client, uint8_t type, const uint8_t *data, size_t size)
+/* A ClientHandler. */
+static void handle_frame(void *user, Client *client, uint8_t type, const uint8_t *data, size_t size)
 {
+        Monitor *monitor = user;
         struct winsize window = { 0 };
 
         switch (type) {
@@ -174,64 +115,14 @@ static void handle_frame(Monitor *monitor, Client *client, uint8_t type, const u
         }
 }
 
-/* Reads what a client sends. False when it is gone. */
-static bool client_read(Monitor *monitor, Client *client)
-{
-        char data[16384];
-        ssize_t n = recv(client->fd, data, MIN(sizeof(data), client->received.max - client->received.size), 0);
-
-        if (n < 0)
-                return errno == EAGAIN || errno == EINTR;
-        if (n == 0)
-                return false;
-        buf_put(&client->received, data, (size_t)n);
-        while (client->received.size >= FRAME_HEADER_SIZE) {
-                const uint8_t *frame = (const uint8_t *)client->received.data;
-                size_t size = (size_t)frame[4] << 24 | (size_t)frame[5] << 16 | (size_t)frame[6] << 8 | frame[7];
-
-                if (size > FRAME_SIZE_MAX)
-                        return false;
-                if (client->received.size < FRAME_HEADER_SIZE + size)
-                        break;
-                handle_frame(monitor, client, frame[0], frame + FRAME_HEADER_SIZE, size);
-                buf_consume(&client->received, FRAME_HEADER_SIZE + size);
-        }
-        return true;
-}
-
-static bool accept_client(Monitor *monitor)
-{
-        int fd = accept4(monitor->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-        if (fd >= 0)
-                client_add(monitor, fd, false, false);
-        return fd >= 0;
-}
-
 /* What was asked for before the process was signalled must be known before its end is judged: "stop" is sent ahead of the signal, and may still wait here. */
 static void take_requests(Monitor *monitor)
 {
-        while (accept_client(monitor))
+        while (clients_accept(&monitor->clients))
                 ;
-        for (size_t i = monitor->n_clients; i-- > 0;)
-                if (!client_read(monitor, &monitor->clients[i]))
-                        client_drop(monitor, i);
-}
-
-static int listen_for_clients(Monitor *monitor, Error *err)
-{
-        _cleanup_close_ int dir = open(monitor->container->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        char proc[FD_PROC_PATH_SIZE];
-
-        if (dir < 0)
-                return error_errno(err, errno, "cannot open '%s'", monitor->container->dir);
-        monitor->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        sys_unlinkat(dir, "monitor.sock", 0);
-        snprintf(address.sun_path, sizeof(address.sun_path), "%s/monitor.sock", fd_proc_path(dir, proc));
-        if (monitor->listen_fd < 0 || bind(monitor->listen_fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(monitor->listen_fd, 64) < 0)
-                return error_errno(err, errno, "cannot listen on '%s/monitor.sock'", monitor->container->dir);
-        return 0;
+        for (size_t i = monitor->clients.n_items; i-- > 0;)
+                if (!client_read(&monitor->clients.items[i], handle_frame, monitor))
+                        drop_client(monitor, i);
 }
 
 /* --- the process --- */
@@ -336,9 +227,7 @@ static void copy_output(Monitor *monitor, int i)
                 return;
         }
         log_writer_add(monitor->log, i + 1, data, (size_t)n);
-        for (size_t k = 0; k < monitor->n_clients; k++)
-                if (monitor->clients[k].output)
-                        client_put(&monitor->clients[k], i == 0 ? FRAME_STDOUT : FRAME_STDERR, data, (size_t)n);
+        clients_put_output(&monitor->clients, i == 0 ? FRAME_STDOUT : FRAME_STDERR, data, (size_t)n);
 }
 
 static void copy_input(Monitor *monitor)
@@ -360,43 +249,44 @@ static void copy_input(Monitor *monitor)
         }
 }
 
+/* What a turn waits for, in this order. */
+enum { SLOT_SIGNALS, SLOT_NEW_CLIENT, SLOT_OUTPUT, SLOT_ERRORS, SLOT_INPUT, SLOT_CLIENTS };
+
 /* One round of waiting and copying. */
 static void turn(Monitor *monitor, int timeout_ms)
 {
-        struct pollfd polls[5 + CLIENTS_MAX];
-        bool keep_up = clients_keep_up(monitor), want_input = monitor->input.size < INPUT_PENDING_MAX;
-        size_t n_clients = monitor->n_clients;
+        struct pollfd polls[SLOT_CLIENTS + CLIENTS_MAX];
+        Client *clients = monitor->clients.items;
+        bool keep_up = clients_keep_up(&monitor->clients), want_input = monitor->input.size < INPUT_PENDING_MAX;
+        size_t n_clients = monitor->clients.n_items;
 
-        polls[0] = (struct pollfd){ .fd = monitor->signal_fd, .events = POLLIN };
-        polls[1] = (struct pollfd){ .fd = monitor->listen_fd, .events = POLLIN };
+        polls[SLOT_SIGNALS] = (struct pollfd){ .fd = monitor->signal_fd, .events = POLLIN };
+        polls[SLOT_NEW_CLIENT] = (struct pollfd){ .fd = monitor->clients.listen_fd, .events = POLLIN };
         for (int i = 0; i < 2; i++)
-                polls[2 + i] = (struct pollfd){ .fd = keep_up ? monitor->output[i] : -1, .events = POLLIN };
-        polls[4] = (struct pollfd){ .fd = monitor->input.size > 0 || (monitor->input_ending && monitor->input_fd >= 0) ? monitor->input_fd : -1,
-                                    .events = POLLOUT };
+                polls[SLOT_OUTPUT + i] = (struct pollfd){ .fd = keep_up ? monitor->output[i] : -1, .events = POLLIN };
+        polls[SLOT_INPUT] = (struct pollfd){ .fd = monitor->input.size > 0 || (monitor->input_ending && monitor->input_fd >= 0) ? monitor->input_fd : -1,
+                                             .events = POLLOUT };
         for (size_t i = 0; i < n_clients; i++)
-                polls[5 + i] = (struct pollfd){ .fd = monitor->clients[i].fd,
-                                                .events = (short)((want_input || !monitor->clients[i].input ? POLLIN : 0) |
-                                                                  (monitor->clients[i].pending.size ? POLLOUT : 0)) };
-        if (poll(polls, 5 + n_clients, timeout_ms) < 0)
+                polls[SLOT_CLIENTS + i] = (struct pollfd){
+                        .fd = clients[i].fd, .events = (short)((want_input || !clients[i].input ? POLLIN : 0) | (clients[i].pending.size ? POLLOUT : 0))
+                };
+        if (poll(polls, SLOT_CLIENTS + n_clients, timeout_ms) < 0)
                 return;
-        if (polls[0].revents)
+        if (polls[SLOT_SIGNALS].revents)
                 reap(monitor);
         for (int i = 0; i < 2; i++)
-                if (polls[2 + i].revents && monitor->output[i] >= 0)
+                if (polls[SLOT_OUTPUT + i].revents && monitor->output[i] >= 0)
                         copy_output(monitor, i);
         for (size_t i = n_clients; i-- > 0;) { /* backwards: dropping one moves the last into its place */
-                Client *client = &monitor->clients[i];
-                bool alive = !(polls[5 + i].revents & (POLLIN | POLLHUP | POLLERR)) || client_read(monitor, client);
+                bool alive = !(polls[SLOT_CLIENTS + i].revents & (POLLIN | POLLHUP | POLLERR)) || client_read(&clients[i], handle_frame, monitor);
 
-                if (alive)
-                        alive = client_flush(client);
-                if (!alive)
-                        client_drop(monitor, i);
+                if (!alive || !client_flush(&clients[i]))
+                        drop_client(monitor, i);
         }
-        if (polls[4].revents || (monitor->input_fd >= 0 && (monitor->input.size > 0 || monitor->input_ending)))
+        if (polls[SLOT_INPUT].revents || (monitor->input_fd >= 0 && (monitor->input.size > 0 || monitor->input_ending)))
                 copy_input(monitor);
-        if (polls[1].revents)
-                accept_client(monitor);
+        if (polls[SLOT_NEW_CLIENT].revents)
+                clients_accept(&monitor->clients);
 }
 
 /* --- from start to end --- */
@@ -424,7 +314,8 @@ static int prepare(Monitor *monitor, Error *err)
         if (container_share_mounts(&container->data, shares, err) < 0 || mount_namespace_enter(err) < 0 ||
             container_attach_shares(&container->data, shares, err) < 0 || (!monitor->store && store_open(&options, &monitor->store, err) < 0) ||
             lease_new(monitor->store, "container", &monitor->lease, err) < 0 || runtime_open(&runtime_options, &monitor->runtime, err) < 0 ||
-            log_writer_open(container, &monitor->log, err) < 0 || container_write_files(container, err) < 0 || listen_for_clients(monitor, err) < 0 ||
+            log_writer_open(container, &monitor->log, err) < 0 || container_write_files(container, err) < 0 ||
+            clients_listen(&monitor->clients, container, err) < 0 ||
             container_mount_root(container, monitor->store, monitor->lease, true, &monitor->rootfs, err) < 0)
                 return -1;
         /* A monitor killed while it started the process may have left one that no state knows of */
@@ -518,20 +409,21 @@ static void keep_running(Monitor *monitor)
 
 static void tell_clients(Monitor *monitor, int status)
 {
+        Clients *clients = &monitor->clients;
         uint8_t data[4] = { 0, 0, 0, (uint8_t)status };
         int64_t deadline = clock_monotonic_ns() + 10 * NSEC_PER_SEC;
 
-        accept_client(monitor); /* who came at the last moment is told, too */
-        for (size_t i = 0; i < monitor->n_clients; i++)
-                client_put(&monitor->clients[i], FRAME_EXIT, data, sizeof(data));
-        while (monitor->n_clients > 0 && clock_monotonic_ns() < deadline) {
+        clients_accept(clients); /* who came at the last moment is told, too */
+        for (size_t i = 0; i < clients->n_items; i++)
+                client_put(&clients->items[i], FRAME_EXIT, data, sizeof(data));
+        while (clients->n_items > 0 && clock_monotonic_ns() < deadline) {
                 bool pending = false;
 
-                for (size_t i = monitor->n_clients; i-- > 0;) {
-                        if (!client_flush(&monitor->clients[i]))
-                                client_drop(monitor, i);
+                for (size_t i = clients->n_items; i-- > 0;) {
+                        if (!client_flush(&clients->items[i]))
+                                drop_client(monitor, i);
                         else
-                                pending |= monitor->clients[i].pending.size > 0;
+                                pending |= clients->items[i].pending.size > 0;
                 }
                 if (!pending)
                         return;
@@ -601,11 +493,11 @@ _noreturn_ void monitor_main(const MonitorStart *start)
         monitor->start = start;
         monitor->container = start->container;
         monitor->store = start->store;
-        monitor->signal_fd = monitor->listen_fd = monitor->terminal = monitor->input_fd = monitor->output[0] = monitor->output[1] = -1;
+        monitor->signal_fd = monitor->clients.listen_fd = monitor->terminal = monitor->input_fd = monitor->output[0] = monitor->output[1] = -1;
         monitor->input = BUF_INIT(INPUT_PENDING_MAX + FRAME_SIZE_MAX * 4);
         prctl(PR_SET_NAME, "mica-monitor");
         if (start->client_fd >= 0)
-                client_add(monitor, start->client_fd, true, start->options.attach_stdin);
+                clients_add(&monitor->clients, start->client_fd, true, start->options.attach_stdin);
         if (prepare(monitor, &failure) < 0 || start_process(monitor, &failure) < 0) {
                 fail_start(monitor, &failure);
                 _exit(1);
