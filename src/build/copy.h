@@ -3,9 +3,9 @@
  *
  * Three phases over one CopyPlan: select (reads directories), hash (reads files that are not known yet), apply (fills a Dest; reads archives).
  *
- * Rules: research of BuildKit's fsutil/copy: a directory source copies its contents; an existing destination directory keeps its own metadata, directories
- * inside a copied tree take the source's; created parents are 0755 (or --chmod's octal value) and belong to --chown; wildcards may match nothing, literal paths
- * may not.
+ * The rules are those of BuildKit (tonistiigi/fsutil, copy/copy.go): a directory source copies its contents; an existing destination directory keeps its own
+ * metadata, directories inside a copied tree take the source's; created parents are 0755 (or --chmod's octal value) and belong to --chown; wildcards may match
+ * nothing, literal paths may not.
  */
 #pragma once
 
@@ -55,9 +55,11 @@ typedef struct CopyPlan {
 void copy_plan_done(CopyPlan *plan);
 
 /*
- * Adds what a source word of COPY or ADD means in a tree. `context_hint`: text for a missing file ("the build context"). NOT_FOUND names the path.
+ * Adds what a source word of COPY or ADD means in a tree, which must live as long as the plan. `parents`: --parents; `unpack`: archives become what is in them.
+ * Errors: NOT_FOUND that names the path and the tree, unless the word has wildcards.
  */
 int copy_plan_add_source(CopyPlan *plan, SourceTree *tree, const char *source, bool parents, bool unpack, Error *err);
+/* A heredoc: a file `name` with these bytes, which are copied. */
 void copy_plan_add_bytes(CopyPlan *plan, const char *name, const void *data, size_t size);
 /* A file from `url`, to be filled in (fd, size, mtime_ns, digest). The item is valid until the next one is added. */
 CopyItem *copy_plan_add_download(CopyPlan *plan, const char *name, const char *url, bool unpack);
@@ -65,15 +67,21 @@ CopyItem *copy_plan_add_download(CopyPlan *plan, const char *name, const char *u
 /* The content of a directory that is not there yet: `identity` is its key, `url` where it comes from. Whoever adds it fills in tree and node. */
 void copy_plan_add_later(CopyPlan *plan, const char *url, const char *version, const Digest *identity);
 
-/* Adds everything that decides about the result, but the stage below, to a key. */
+/* Adds everything that decides about the result, but the stage below, to a key. Reads the files whose digest is not known; `progress` is told of them. */
 int copy_plan_hash(CopyPlan *plan, Hash *hash, TreeProgress progress, void *user, Error *err);
 
 /* Calls `each` for every file and directory of the trees that the plan takes, in the order of copy_plan_hash(). */
 int copy_plan_each_file(CopyPlan *plan, int (*each)(void *user, const TreeNode *node, Error *err), void *user, Error *err);
 
+/* --chown. */
 typedef struct CopyOwner {
-        bool set;
+        bool set; /* else files of a tree keep their owners, and what has none is root's */
         uint32_t uid, gid;
 } CopyOwner;
 
+/*
+ * Puts everything into the destination, where the content is read only when that is written (dest.h): trees and files must stay. `now`: the time of directories
+ * that are made and of what has none, without plan->epoch. Errors: INVALID (a file where a directory is, and the like), LIMIT, and what a hostile archive
+ * gives.
+ */
 int copy_plan_apply(CopyPlan *plan, Dest *dest, const CopyOwner *owner, Timestamp now, Error *err);
