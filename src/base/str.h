@@ -38,6 +38,15 @@ static inline bool str_starts(const char *s, const char *prefix)
 }
 
 bool str_ends(const char *s, const char *suffix);
+
+/* What is behind the last '/', or all of it: "c" of "a/b/c", "" of "a/". Points into `path`. */
+static inline const char *str_base_name(const char *path)
+{
+        const char *slash = strrchr(path, '/');
+
+        return slash ? slash + 1 : path;
+}
+
 static inline bool str_empty(const char *s)
 {
         return !s || !*s;

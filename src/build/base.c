@@ -17,8 +17,7 @@ static int missing(Build *build, const char *name, Error *err)
         if (reference_parse_tagged(name, &reference, err) < 0)
                 return error_wrap(err, "failed to parse stage name \"%s\"", name);
         familiar = reference_familiar(&reference);
-        last = strrchr(reference.path, '/');
-        last = last ? last + 1 : reference.path;
+        last = str_base_name(reference.path);
         if (streq(last, "debian") || streq(last, "busybox"))
                 return error_set(err, ERROR_NOT_FOUND, "there is no image '%s' in the store: make it with 'mica bootstrap %s', or load one with 'mica load'",
                                  familiar, familiar);

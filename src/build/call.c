@@ -131,12 +131,10 @@ bool build_call_needs_store(const BuildOptions *options)
 int build_call(Store *store, const BuildOptions *options, BuildCallKind kind, BuildCallResult *ret, Error *err)
 {
         _cleanup_(build_freep) Build *build = build_new(store, options);
-        const char *slash;
 
         if (answer(build, kind, ret, err) < 0)
                 return build_explain(build, &build->diagnosis, err);
-        slash = strrchr(build->dockerfile_name, '/');
-        ret->filename = xstrdup(slash ? slash + 1 : build->dockerfile_name);
+        ret->filename = xstrdup(str_base_name(build->dockerfile_name));
         ret->path = shown_path(build);
         ret->text = build->dockerfile_text;
         build->dockerfile_text = BUF_INIT(0);

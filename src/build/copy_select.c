@@ -6,13 +6,6 @@
 
 #include "base/mem.h"
 
-static const char *base_name(const char *path)
-{
-        const char *slash = strrchr(path, '/');
-
-        return slash ? slash + 1 : path;
-}
-
 /* "../a//b/." -> "a/b": cleaned, with ".." stopping at the root. */
 static char *clean_source(const char *source)
 {
@@ -39,7 +32,7 @@ static int add_node(CopyPlan *plan, SourceTree *tree, const char *path, bool unp
         }
         if (!found)
                 return must_exist ? error_set(err, ERROR_NOT_FOUND, "\"/%s\": not found in the %s", path, source_tree_name(tree)) : 0;
-        item = copy_plan_add(plan, COPY_NODE, base_name(path));
+        item = copy_plan_add(plan, COPY_NODE, str_base_name(path));
         item->tree = tree;
         item->node = node;
         item->unpack = unpack;

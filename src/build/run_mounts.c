@@ -482,16 +482,9 @@ static int prepare_tmpfs(Prepare *p, const DfMount *mount, Error *err)
 
 /* --- secret --- */
 
-static const char *base_name(const char *path)
-{
-        const char *slash = strrchr(path, '/');
-
-        return slash ? slash + 1 : path;
-}
-
 static int prepare_secret(Prepare *p, const DfMount *mount, Error *err)
 {
-        const char *id = mount->id ? mount->id : mount->source ? mount->source : mount->target ? base_name(mount->target) : "";
+        const char *id = mount->id ? mount->id : mount->source ? mount->source : mount->target ? str_base_name(mount->target) : "";
         _cleanup_free_ char *target = NULL, *path = NULL;
         _cleanup_secret_ Buf value = BUF_INIT(SECRET_SIZE_MAX);
         int found = secret_find(p->stage->build, id, &value, err);
@@ -508,7 +501,7 @@ static int prepare_secret(Prepare *p, const DfMount *mount, Error *err)
                 if (!mount->target)
                         return 0;
         }
-        target = mount->target ? target_of(p->stage, mount) : xasprintf("/run/secrets/%s", base_name(id));
+        target = mount->target ? target_of(p->stage, mount) : xasprintf("/run/secrets/%s", str_base_name(id));
         path = build_secret_file(p->stage->build, "secret", value.data, value.size, mount->has_mode ? mount->mode : 0400, mount->has_uid ? mount->uid : 0,
                                  mount->has_gid ? mount->gid : 0, err);
         if (!path || stubs_add(p->stubs, target, false, err) < 0)

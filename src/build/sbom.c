@@ -74,7 +74,7 @@ static int add_document(BuildTarget *target, const char *name, const Buf *text, 
 static int take_file(Build *build, const char *path, Error *err)
 {
         _cleanup_buf_ Buf text = BUF_INIT(DOCUMENT_MAX);
-        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+        const char *name = str_base_name(path);
         int r = file_read(AT_FDCWD, path, &text);
 
         if (r < 0)

@@ -119,7 +119,7 @@ typedef RunRoot Running;
 static void discard(Build *build, const char *path)
 {
         if (path)
-                lease_discard(build->lease, strrchr(path, '/') + 1);
+                lease_discard(build->lease, str_base_name(path));
 }
 
 void run_root_done(RunRoot *running)

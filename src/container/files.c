@@ -44,13 +44,6 @@ int container_export(Store *store, const char *name, const Sink *sink, Error *er
 
 /* --- out --- */
 
-static const char *base_name(const char *canonical)
-{
-        const char *slash = strrchr(canonical, '/');
-
-        return slash ? slash + 1 : canonical;
-}
-
 /* The name that a copy of `path` has: its last component as written, "/" for the root. New string. */
 static char *name_of(const char *path)
 {
@@ -82,7 +75,7 @@ static int tar_path(const View *view, const char *path, bool follow, const char 
                 return -1;
         if (faccessat(dir, *name ? name : ".", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
                 return error_set(err, ERROR_NOT_FOUND, "Could not find the file %s in container %s", path, view->container->name);
-        return tar_tree(dir, *name ? name : ".", base ? base : base_name(canonical), sink, err);
+        return tar_tree(dir, *name ? name : ".", base ? base : str_base_name(canonical), sink, err);
 }
 
 int container_copy_out(Store *store, const char *name, const char *path, bool follow, const Sink *sink, Error *err)

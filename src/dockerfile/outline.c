@@ -190,12 +190,11 @@ static int walk_run(Outliner *o, OutlineStage *stage, const Instruction *in, Err
         for (size_t i = 0; i < in->run.n_mounts; i++) {
                 const DfMount *mount = &in->run.mounts[i];
                 OutlineItem item = { .required = mount->required, .range = in->range };
-                const char *slash = mount->target ? strrchr(mount->target, '/') : NULL;
 
                 if (walk_from(o, stage, in, mount->from, err) < 0)
                         return -1;
                 if (mount->type == MOUNT_SECRET) {
-                        item.name = (char *)(mount->id ? mount->id : mount->source ? mount->source : slash ? slash + 1 : mount->target);
+                        item.name = (char *)(mount->id ? mount->id : mount->source ? mount->source : mount->target ? str_base_name(mount->target) : NULL);
                         if (item.name)
                                 list_add(&stage->secrets, &item, false);
                 } else if (mount->type == MOUNT_SSH) {

@@ -42,10 +42,8 @@ static char *find_program(const char *name)
 
 static const RuntimeDriver *find_driver(const char *name)
 {
-        const char *slash = strrchr(name, '/');
-
         for (size_t i = 0; i < ARRAY_LEN(drivers); i++)
-                if (streq(drivers[i].name, slash ? slash + 1 : name))
+                if (streq(drivers[i].name, str_base_name(name)))
                         return &drivers[i];
         return NULL;
 }

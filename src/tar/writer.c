@@ -150,7 +150,7 @@ static void put_header(Buf *out, TarHeader *h)
 /* "<dir>/PaxHeaders.0/<base>" for the member `path`. */
 static char *pax_header_name(const char *path)
 {
-        const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+        const char *base = str_base_name(path);
         _cleanup_free_ char *dir = xstrndup(path, (size_t)(base - path));
 
         if (streq(dir, "./"))
@@ -268,7 +268,7 @@ static int put_member(Buf *out, const TarEntry *entry, const char *path, bool pa
 
 static char *whiteout_path(const TarEntry *entry)
 {
-        const char *slash = strrchr(entry->path, '/'), *base = slash ? slash + 1 : entry->path;
+        const char *base = str_base_name(entry->path);
 
         if (entry->whiteout == TAR_WHITEOUT_OPAQUE)
                 return xasprintf("%s%s.wh..wh..opq", entry->path, *entry->path ? "/" : "");
