@@ -1,11 +1,10 @@
-#include "build/dest.h"
+#include "build/dest_private.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -17,28 +16,14 @@
 
 #define LINKS_MAX 40
 
-struct DestNode {
-        DestNode *parent;
-        Map *children;  /* by name; NULL while nothing was looked up */
-        TarEntry entry; /* path is not used; type, mode, ids, times, link, xattrs, size */
-        DestContent content;
-        uint64_t inode_key;
-        bool below;   /* exists in the root below, as what `entry` says until `changed` */
-        bool changed; /* goes into the layer */
-        bool covers;  /* is of another kind than what is below: nothing is looked up below any more … */
-        bool opaque;  /* … and that was a directory, which must not shine through a new one */
-        bool gone;    /* a name that was looked up below and is not there */
-        char *path;   /* during dest_write(): where it was written */
-        char name[];
-};
-
-struct Dest {
-        int lower_fd;
-        DestNode *root;
-        Map *inodes; /* during dest_write(): inode_key -> DestNode written first */
-        size_t n_changes;
-        uint64_t size, last_key;
-};
+static void free_xattrs(DestNode *node)
+{
+        for (size_t i = 0; i < node->entry.n_xattrs; i++) {
+                free(node->entry.xattrs[i].name);
+                free(node->entry.xattrs[i].value);
+        }
+        free(node->entry.xattrs);
+}
 
 static void node_free(void *pointer)
 {
@@ -48,11 +33,7 @@ static void node_free(void *pointer)
                 return;
         map_free(node->children);
         free(node->entry.link);
-        for (size_t i = 0; i < node->entry.n_xattrs; i++) {
-                free(node->entry.xattrs[i].name);
-                free(node->entry.xattrs[i].value);
-        }
-        free(node->entry.xattrs);
+        free_xattrs(node);
         free(node->path);
         free(node);
 }
@@ -227,6 +208,20 @@ static DestNode *make_dir(Dest *dest, DestNode *dir, const char *name, const Des
         return node;
 }
 
+/* The directory `name` of `dir`, which dest_child() found as `child`, or made when that is NULL. NULL with INVALID: it is something else. */
+static DestNode *enter(Dest *dest, DestNode *dir, const char *name, DestNode *child, const DestDirs *dirs, Error *err)
+{
+        _cleanup_free_ char *at = NULL;
+
+        if (!child)
+                return make_dir(dest, dir, name, dirs);
+        if (dest_is_dir(child))
+                return child;
+        at = dest_path(child);
+        error_set(err, ERROR_INVALID, "'%s' in the image is not a directory", at);
+        return NULL;
+}
+
 /* State of one resolution: what is still to be walked, and where we are. */
 typedef struct Walk {
         Dest *dest;
@@ -242,29 +237,33 @@ static void walk_done(Walk *walk)
         free(walk->rest);
 }
 
-static int walk_init(Walk *walk, Dest *dest, const char *path)
+static void walk_init(Walk *walk, Dest *dest, const char *path)
 {
         *walk = (Walk){ .dest = dest, .whole = path, .rest = xstrdup(path), .node = dest->root };
         walk->at = walk->rest;
-        return 0;
 }
 
-/* 1: a component is in `name`; 0: at the end; -1: too long. */
+/* 1: a component is in `name`, `last` says whether it is the last one; 0: at the end; -1: too long. "." and ".." are walked here. */
 static int walk_next(Walk *walk, char *name, bool *last, Error *err)
 {
-        size_t size;
+        for (;;) {
+                size_t size;
 
-        walk->at += strspn(walk->at, "/");
-        size = strcspn(walk->at, "/");
-        if (!size)
-                return 0;
-        if (size > NAME_MAX)
-                return error_set(err, ERROR_LIMIT, "a name in '%s' is longer than %d bytes", walk->whole, NAME_MAX);
-        memcpy(name, walk->at, size);
-        name[size] = '\0';
-        walk->at += size;
-        *last = walk->at[strspn(walk->at, "/")] == '\0';
-        return 1;
+                walk->at += strspn(walk->at, "/");
+                size = strcspn(walk->at, "/");
+                if (!size)
+                        return 0;
+                if (size > NAME_MAX)
+                        return error_set(err, ERROR_LIMIT, "a name in '%s' is longer than %d bytes", walk->whole, NAME_MAX);
+                memcpy(name, walk->at, size);
+                name[size] = '\0';
+                walk->at += size;
+                *last = walk->at[strspn(walk->at, "/")] == '\0';
+                if (streq(name, ".."))
+                        walk->node = walk->node->parent ? walk->node->parent : walk->node;
+                else if (!streq(name, "."))
+                        return 1;
+        }
 }
 
 static int walk_follow(Walk *walk, const DestNode *link, Error *err)
@@ -294,12 +293,6 @@ int dest_find(Dest *dest, const char *path, DestNode **ret, Error *err)
                 DestNode *child;
                 int found;
 
-                if (streq(name, "."))
-                        continue;
-                if (streq(name, "..")) {
-                        walk.node = walk.node->parent ? walk.node->parent : walk.node;
-                        continue;
-                }
                 if (!dest_is_dir(walk.node))
                         return 0;
                 found = dest_child(dest, walk.node, name, &child, err);
@@ -328,15 +321,8 @@ int dest_locate(Dest *dest, const char *path, const DestDirs *dirs, DestNode **r
         walk_init(&walk, dest, path);
         while ((more = walk_next(&walk, name, &last, err)) > 0) {
                 DestNode *child;
-                int found;
+                int found = dest_child(dest, walk.node, name, &child, err);
 
-                if (streq(name, "."))
-                        continue;
-                if (streq(name, "..")) {
-                        walk.node = walk.node->parent ? walk.node->parent : walk.node;
-                        continue;
-                }
-                found = dest_child(dest, walk.node, name, &child, err);
                 if (found < 0)
                         return -1;
                 if (found && dest_link(child)) {
@@ -349,14 +335,9 @@ int dest_locate(Dest *dest, const char *path, const DestDirs *dirs, DestNode **r
                         *ret_name = xstrdup(name);
                         return 0;
                 }
-                if (!found)
-                        child = make_dir(dest, walk.node, name, dirs);
-                if (!dest_is_dir(child)) {
-                        _cleanup_free_ char *at = dest_path(child);
-
-                        return error_set(err, ERROR_INVALID, "'%s' in the image is not a directory", at);
-                }
-                walk.node = child;
+                walk.node = enter(dest, walk.node, name, child, dirs, err);
+                if (!walk.node)
+                        return -1;
         }
         if (more < 0)
                 return -1;
@@ -369,7 +350,6 @@ int dest_make_dirs(Dest *dest, const char *path, const DestDirs *dirs, DestNode 
 {
         _cleanup_free_ char *name = NULL;
         DestNode *dir, *child;
-        int found;
 
         if (dest_locate(dest, path, dirs, &dir, &name, err) < 0)
                 return -1;
@@ -377,27 +357,15 @@ int dest_make_dirs(Dest *dest, const char *path, const DestDirs *dirs, DestNode 
                 *ret = dir;
                 return 0;
         }
-        found = dest_child(dest, dir, name, &child, err);
-        if (found < 0)
+        if (dest_child(dest, dir, name, &child, err) < 0)
                 return -1;
-        if (!found)
-                child = make_dir(dest, dir, name, dirs);
-        if (!dest_is_dir(child)) {
-                _cleanup_free_ char *at = dest_path(child);
-
-                return error_set(err, ERROR_INVALID, "'%s' in the image is not a directory", at);
-        }
-        *ret = child;
-        return 0;
+        *ret = enter(dest, dir, name, child, dirs, err);
+        return *ret ? 0 : -1;
 }
 
-static void set_xattrs(DestNode *node, const TarXattr *xattrs, size_t n_xattrs)
+void dest_node_set_xattrs(DestNode *node, const TarXattr *xattrs, size_t n_xattrs)
 {
-        for (size_t i = 0; i < node->entry.n_xattrs; i++) {
-                free(node->entry.xattrs[i].name);
-                free(node->entry.xattrs[i].value);
-        }
-        free(node->entry.xattrs);
+        free_xattrs(node);
         node->entry.xattrs = n_xattrs ? NEW_ARRAY(TarXattr, n_xattrs) : NULL;
         node->entry.n_xattrs = n_xattrs;
         for (size_t i = 0; i < n_xattrs; i++)
@@ -442,7 +410,7 @@ static void set_entry(Dest *dest, DestNode *node, const DestEntry *entry)
         node->entry.dev_minor = entry->dev_minor;
         free(node->entry.link);
         node->entry.link = xstrdup_or_null(entry->link);
-        set_xattrs(node, entry->xattrs, entry->n_xattrs);
+        dest_node_set_xattrs(node, entry->xattrs, entry->n_xattrs);
         node->content = entry->content;
         node->inode_key = entry->inode_key;
         dest->size += node->entry.size;
@@ -501,218 +469,4 @@ void dest_entry_of(Dest *dest, DestNode *node, DestEntry *ret)
                 .content = node->content,
                 .inode_key = node->inode_key,
         };
-}
-
-/* --- writing --- */
-
-typedef struct Writer {
-        Dest *dest;
-        LayerWriter *to;
-        DestProgress progress;
-        void *user;
-        Buf path;
-        Buf header;
-} Writer;
-
-static int write_zeros(Writer *writer, size_t size, Error *err)
-{
-        static const char zeros[TAR_TRAILER_SIZE];
-
-        return size ? layer_writer_write(writer->to, zeros, size, err) : 0;
-}
-
-#define CHUNK_SIZE (8 * MIB)
-
-static int write_range(Writer *writer, int fd, uint64_t offset, uint64_t size, Error *err)
-{
-        while (size) {
-                uint64_t chunk = MIN(size, (uint64_t)CHUNK_SIZE);
-
-                if (layer_writer_write_file(writer->to, fd, offset, chunk, err) < 0)
-                        return -1;
-                if (writer->progress && !writer->progress(writer->user, chunk))
-                        return error_set(err, ERROR_CANCELLED, "the build was cancelled");
-                offset += chunk;
-                size -= chunk;
-        }
-        return 0;
-}
-
-/* security.capability of the source is known only when the file is open, and must be in the header: so opening comes first. */
-static int open_content(DestNode *node, Error *err)
-{
-        char capability[64];
-        size_t size;
-        int fd;
-
-        fd = source_tree_open_file(node->content.tree, node->content.node, err);
-        if (fd < 0)
-                return -1;
-        size = source_tree_capability(fd, capability);
-        if (size) {
-                TarXattr xattr = { .name = (char[]){ "security.capability" }, .value = capability, .size = size };
-
-                set_xattrs(node, &xattr, 1);
-        }
-        return fd;
-}
-
-static int write_header(Writer *writer, const DestNode *node, const TarEntry *override, Error *err)
-{
-        TarEntry entry = override ? *override : node->entry;
-
-        entry.path = (char *)buf_str(&writer->path);
-        buf_reset(&writer->header);
-        if (tar_write_header(&entry, &writer->header, err) < 0)
-                return -1;
-        return layer_writer_write(writer->to, writer->header.data, writer->header.size, err);
-}
-
-static int write_link(Writer *writer, DestNode *node, const DestNode *first, Error *err)
-{
-        TarEntry entry = node->entry;
-
-        entry.type = TAR_HARDLINK;
-        entry.size = 0;
-        entry.link = first->path;
-        return write_header(writer, node, &entry, err);
-}
-
-static int write_content(Writer *writer, DestNode *node, int tree_fd, Error *err)
-{
-        uint64_t size = node->entry.size;
-
-        if (tree_fd >= 0) {
-                if (write_range(writer, tree_fd, 0, size, err) < 0 || source_tree_check_unchanged(node->content.tree, node->content.node, tree_fd, err) < 0)
-                        return -1;
-        } else if (node->content.fd >= 0) {
-                if (write_range(writer, node->content.fd, node->content.offset, size, err) < 0)
-                        return -1;
-        } else if (size && layer_writer_write(writer->to, node->content.data, size, err) < 0) {
-                return -1;
-        }
-        return write_zeros(writer, tar_padding(size), err);
-}
-
-static int write_file(Writer *writer, DestNode *node, Error *err)
-{
-        _cleanup_close_ int fd = -1;
-
-        if (node->inode_key) {
-                const DestNode *first = map_getn(writer->dest->inodes, &node->inode_key, sizeof(node->inode_key));
-
-                if (first)
-                        return write_link(writer, node, first, err);
-                node->path = xstrdup(buf_str(&writer->path));
-                map_setn(writer->dest->inodes, &node->inode_key, sizeof(node->inode_key), node);
-        }
-        if (node->content.tree) {
-                fd = open_content(node, err);
-                if (fd < 0)
-                        return -1;
-        }
-        if (write_header(writer, node, NULL, err) < 0)
-                return -1;
-        return write_content(writer, node, fd, err);
-}
-
-static bool has_changes(const DestNode *node)
-{
-        const DestNode *child;
-
-        if (node->changed)
-                return true;
-        if (node->children)
-                for (size_t at = 0; map_next(node->children, &at, NULL, (void **)&child);)
-                        if (has_changes(child))
-                                return true;
-        return false;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-        return strcmp((*(DestNode *const *)a)->name, (*(DestNode *const *)b)->name);
-}
-
-static int write_node(Writer *writer, DestNode *node, Error *err);
-
-static int write_children(Writer *writer, DestNode *dir, Error *err)
-{
-        size_t n = dir->children ? map_size(dir->children) : 0, i = 0;
-        _cleanup_free_ DestNode **children = n ? NEW_ARRAY(DestNode *, n) : NULL;
-        DestNode *child;
-
-        if (!n)
-                return 0;
-        for (size_t at = 0; map_next(dir->children, &at, NULL, (void **)&child);)
-                children[i++] = child;
-        qsort(children, n, sizeof(*children), compare_names);
-        for (i = 0; i < n; i++) {
-                size_t size = writer->path.size;
-                int result;
-
-                if (!has_changes(children[i]))
-                        continue;
-                if (size)
-                        buf_putc(&writer->path, '/');
-                buf_puts(&writer->path, children[i]->name);
-                result = write_node(writer, children[i], err);
-                writer->path.size = size;
-                if (writer->path.data)
-                        writer->path.data[size] = '\0';
-                if (result < 0)
-                        return -1;
-        }
-        return 0;
-}
-
-static int write_node(Writer *writer, DestNode *node, Error *err)
-{
-        if (node->entry.type == TAR_FILE)
-                return write_file(writer, node, err);
-        if (write_header(writer, node, NULL, err) < 0)
-                return -1;
-        if (node->entry.type != TAR_DIR)
-                return 0;
-        if (node->opaque && node->below) {
-                TarEntry opaque = { .type = TAR_FILE, .whiteout = TAR_WHITEOUT_OPAQUE };
-
-                if (write_header(writer, node, &opaque, err) < 0)
-                        return -1;
-        }
-        return write_children(writer, node, err);
-}
-
-int dest_write(Dest *dest, LayerWriter *to, DestProgress progress, void *user, Error *err)
-{
-        Writer writer = { .dest = dest, .to = to, .progress = progress, .user = user, .path = BUF_INIT(BUF_MAX_DEFAULT), .header = BUF_INIT(BUF_MAX_DEFAULT) };
-        int result;
-
-        map_free(dest->inodes);
-        dest->inodes = map_new(NULL);
-        /* The root itself is written only when its own metadata was changed. */
-        result = dest->root->changed ? write_header(&writer, dest->root, NULL, err) : 0;
-        if (result == 0)
-                result = write_children(&writer, dest->root, err);
-        if (result == 0)
-                result = write_zeros(&writer, TAR_TRAILER_SIZE, err);
-        buf_done(&writer.path);
-        buf_done(&writer.header);
-        return result;
-}
-
-int dest_make_layer(Dest *dest, Lease *lease, DestProgress progress, void *user, Digest *ret_diff_id, Error *err)
-{
-        _cleanup_(layer_writer_freep) LayerWriter *writer = NULL;
-        LayerInfo info;
-
-        if (!dest_n_changes(dest)) {
-                if (layer_empty(lease, &info, err) < 0)
-                        return -1;
-        } else if (layer_writer_open(lease, &writer, err) < 0 || dest_write(dest, writer, progress, user, err) < 0 ||
-                   layer_writer_commit(writer, NULL, &info, err) < 0) {
-                return -1;
-        }
-        *ret_diff_id = info.diff_id;
-        return 0;
 }

@@ -91,6 +91,7 @@ int dest_put(Dest *dest, DestNode *dir, const char *name, const DestEntry *entry
 /* Gives a directory another time: it becomes a change when it is one, to the second. */
 void dest_set_time(Dest *dest, DestNode *dir, int64_t mtime_ns);
 
+/* A DestEntry.inode_key that no file has yet. */
 uint64_t dest_new_key(Dest *dest);
 /* What dest_put() would need to make another hard link of a file that this step has put. Strings belong to the node. */
 void dest_entry_of(Dest *dest, DestNode *node, DestEntry *ret);
@@ -102,6 +103,8 @@ uint64_t dest_size(const Dest *dest);
 /* Called with the number of bytes written since the last call. Returning false stops. */
 typedef bool (*DestProgress)(void *user, uint64_t size);
 
+/* Writes the changes as a whole tar. `progress` may be NULL. Errors: CANCELLED when it stops the writing, CONFLICT when a file has changed since its digest was
+ * taken. */
 int dest_write(Dest *dest, LayerWriter *to, DestProgress progress, void *user, Error *err);
 
 /* Writes it as a layer under the lease; when nothing is changed, that is the layer that holds nothing. */
