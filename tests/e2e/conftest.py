@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,16 @@ def require_tool(name):
     if not path:
         pytest.skip(f"{name} is not installed")
     return path
+
+
+def wait_for(check, seconds=30):
+    """Whether the check comes true; the time is for a slow machine, not a claim."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if check():
+            return True
+        time.sleep(0.02)
+    return False
 
 
 class Result:

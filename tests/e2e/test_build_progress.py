@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from conftest import require_tool
+from conftest import require_tool, wait_for
 
 pytestmark = pytest.mark.usefixtures("root_only")
 
@@ -230,22 +230,28 @@ def count(lines, text):
     return sum(text in line for line in lines)
 
 
-def test_the_live_view_through_resizes(busybox, context, terminal):
+def test_the_live_view_through_resizes(mica, busybox, context, terminal):
     """A window that is made narrower, wider, lower while a build runs shows each step once. (What tmux pushes into its history by wrapping is out of reach.)"""
     name = "a-step-with-quite-a-long-name"
-    top = context({"Dockerfile": f"FROM busybox AS {name}\nRUN echo first-line-of-output; sleep 1\nRUN echo {'x' * 60}; sleep 2.5\nRUN true\n"})
+    held = "RUN --mount=type=cache,target=/m touch /m/here{0}; echo {1}; until [ -e /m/go{0} ]; do sleep 0.05; done\n"
+    top = context({"Dockerfile": f"FROM busybox AS {name}\n" + held.format(2, "first-line-of-output") + held.format(3, "x" * 60) + "RUN true\n"})
+
+    def go(step):
+        next((mica.root / "cache/mounts").glob(f"*/here{step}")).with_name(f"go{step}").touch()
+
+    def drawn(lines, columns):
+        return count(lines, "[+] Building") == 1 and all(len(line) <= columns for line in lines) and count(lines, "=> [3/4] RUN") == 1
+
     term = terminal(100, 30, "build", "--no-cache", top)
-    term.wait("first-line-of-output")
-    lines = term.screen()
-    assert count(lines, "[+] Building") == 1 and any(re.match(r" => \[2/4\] RUN echo first-line.*\d\.\ds$", line) for line in lines)
-    term.wait("[3/4]")
+    lines = term.wait("# first-line-of-output")
+    assert count(lines, "[+] Building") == 1 and any(re.match(r" => \[2/4\] RUN --mount.*\d\.\ds$", line) for line in lines), "\n".join(lines)
+    go(2)
+    term.wait("# xxx")
     for columns, rows in ((44, 30), (120, 30), (60, 24), (100, 30)):
         term.run("resize-window", "-x", str(columns), "-y", str(rows))
         time.sleep(0.4)
-        lines = term.screen()
-        assert count(lines, "[+] Building") == 1, "\n".join(lines)
-        assert all(len(line) <= columns for line in lines)
-        assert count(lines, "=> [3/4] RUN") == 1, "\n".join(lines)
+        assert wait_for(lambda: drawn(term.screen(), columns)), "\n".join(term.screen())
+    go(3)
     lines = term.wait("status=0")
     assert count(lines, "FINISHED") == 1 and count(lines, "=> [3/4] RUN") == 1 and count(lines, "=> [4/4] RUN true") == 1 and count(lines, "=> [2/4]") == 1
     assert count(lines, "exporting to image") == 1

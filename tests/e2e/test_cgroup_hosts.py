@@ -10,9 +10,8 @@ import subprocess
 
 import pytest
 
-from conftest import Mica, import_busybox, require_root, require_tool
+from conftest import Mica, import_busybox, require_root, require_tool, wait_for
 from hosts import SETUP, is_v2
-from test_run import wait_for
 
 # crun 1.8 asks for unlimited locked memory before it loads the BPF program that guards devices on v2. Linux charges that to the cgroup since 5.11, so that the
 # program is loaded without it as well; but asking needs CAP_SYS_RESOURCE, which root of a virtual machine or a container may lack. Then a refusal is no failure.

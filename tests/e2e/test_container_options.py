@@ -14,7 +14,8 @@ import time
 
 import pytest
 
-from test_run import run, state, wait_for
+from conftest import wait_for
+from test_run import run, state
 from test_containers import traces_of
 
 pytestmark = pytest.mark.usefixtures("root_only")
@@ -155,8 +156,7 @@ def test_init_forwards_reaps_and_ends_with_the_childs_code(mica, busybox):
     assert run(mica, "--init", busybox, "cat", "/proc/1/comm").out == "init\n"
     start(mica, busybox, "--init", command=("sh", "-c", "trap 'exit 7' TERM; (sleep 0.01 &) ; echo up; while :; do sleep 0.05; done"))
     assert wait_for(lambda: mica("logs", "box").out == "up\n")
-    time.sleep(0.2)
-    assert "Z" not in {line.split()[3] for line in mica("exec", "box", "ps", "-o", "pid,ppid,user,stat").lines[1:]}
+    assert wait_for(lambda: "Z" not in {line.split()[3] for line in mica("exec", "box", "ps", "-o", "pid,ppid,user,stat").lines[1:]})
     mica("stop", "box")
     assert mica("wait", "box").out == "7\n"
 

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from test_run import run, state, wait_for
+from conftest import wait_for
+from test_run import run, state
 
 pytestmark = pytest.mark.usefixtures("root_only")
 

@@ -12,9 +12,8 @@ import time
 
 import pytest
 
-from conftest import require_tool
+from conftest import require_tool, wait_for
 from test_containers import traces_of
-from test_run import wait_for
 
 LONG = str(10000000 + os.getpid())  # seconds that no other test sleeps
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import TIMEOUT, Mica, Result, import_busybox, require_root, require_tool
+from conftest import TIMEOUT, Mica, Result, import_busybox, require_root, require_tool, wait_for
 from git_server import make_repository
 
 UID = 61000 + os.getpid() % 4000
@@ -249,8 +249,7 @@ def test_monitor_killed(user):
     user("run", "-d", "--name", "one", "busybox", "sleep", "1000")
     monitor = [pid for pid, name in user.processes() if name == "mica-monitor"]
     os.kill(monitor[0], signal.SIGKILL)
-    time.sleep(0.2)
-    assert "Exited (137)" in user("ps", "-a").out
+    assert wait_for(lambda: "Exited (137)" in user("ps", "-a").out)
     user("rm", "one")
     settled(user)
 

@@ -15,22 +15,13 @@ import time
 
 import pytest
 
+from conftest import wait_for
+
 pytestmark = pytest.mark.usefixtures("root_only")
-
-
 
 
 def run(mica, *args, **kwargs):
     return mica("run", "--rm", "--network", "none", *args, **kwargs)
-
-
-def wait_for(check, seconds=10):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if check():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def state(mica, name):
