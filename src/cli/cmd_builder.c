@@ -8,8 +8,8 @@
 #include "base/mem.h"
 #include "cli/command_list.h"
 #include "cli/context.h"
-#include "cli/format/table.h"
 #include "engine/build_cache.h"
+#include "format/table.h"
 
 /* --- du --- */
 

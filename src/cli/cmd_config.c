@@ -3,8 +3,8 @@
  */
 #include "base/mem.h"
 #include "cli/command_list.h"
-#include "cli/format/table.h"
 #include "engine/config.h"
+#include "format/table.h"
 
 static const Option get_options[] = { OPTION_TABLE_END };
 

@@ -8,12 +8,12 @@
 #include "cli/command_list.h"
 #include "cli/context.h"
 #include "cli/df_verbose.h"
-#include "cli/format/table.h"
 #include "container/container.h"
 #include "engine/build_cache.h"
 #include "engine/df.h"
 #include "engine/images.h"
 #include "engine/volumes.h"
+#include "format/table.h"
 
 /* --- df --- */
 

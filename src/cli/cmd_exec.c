@@ -9,8 +9,8 @@
 #include "base/mem.h"
 #include "cli/command_list.h"
 #include "cli/context.h"
-#include "cli/format/table.h"
 #include "cli/run_options.h"
+#include "format/table.h"
 
 /* --- exec --- */
 

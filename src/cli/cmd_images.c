@@ -7,8 +7,8 @@
 #include "base/mem.h"
 #include "cli/command_list.h"
 #include "cli/context.h"
-#include "cli/format/table.h"
 #include "engine/images.h"
+#include "format/table.h"
 #include "oci/reference.h"
 
 /* --- images --- */

@@ -7,10 +7,10 @@
 #include "base/mem.h"
 #include "cli/command_list.h"
 #include "cli/context.h"
-#include "cli/format/table.h"
 #include "container/container.h"
 #include "engine/images.h"
 #include "engine/volumes.h"
+#include "format/table.h"
 
 typedef struct InspectOptions {
         const char *format, *type, *platform;

@@ -8,8 +8,8 @@
 
 #include "base/mem.h"
 #include "cli/command_list.h"
-#include "cli/format/table.h"
 #include "cli/terminal.h"
+#include "format/table.h"
 
 typedef struct VersionOptions {
         const char *format;

@@ -7,9 +7,9 @@
 #include "base/mem.h"
 #include "cli/command_list.h"
 #include "cli/context.h"
-#include "cli/format/table.h"
 #include "engine/filter.h"
 #include "engine/volumes.h"
+#include "format/table.h"
 
 /* --- create --- */
 

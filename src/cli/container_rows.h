@@ -3,8 +3,8 @@
  */
 #pragma once
 
-#include "cli/format/table.h"
 #include "container/container.h"
+#include "format/table.h"
 
 extern const ListColumn container_columns[];
 int container_row_add(List *list, const ContainerInfo *info, bool no_trunc, Error *err);

@@ -6,9 +6,9 @@
 #include "base/mem.h"
 #include "cli/container_rows.h"
 #include "cli/context.h"
-#include "cli/format/table.h"
 #include "engine/build_cache.h"
 #include "engine/volumes.h"
+#include "format/table.h"
 #include "oci/reference.h"
 
 typedef struct Filling {

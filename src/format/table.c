@@ -1,11 +1,11 @@
-#include "cli/format/table.h"
+#include "format/table.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "cli/format/template.h"
+#include "format/template.h"
 
 #define CELL_PADDING 3
 

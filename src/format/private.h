@@ -4,7 +4,7 @@
 #pragma once
 
 #include "base/str.h"
-#include "cli/format/template.h"
+#include "format/template.h"
 
 typedef enum OperandType { OPERAND_DOT, OPERAND_VARIABLE, OPERAND_LITERAL, OPERAND_FUNCTION, OPERAND_PIPE } OperandType;
 

@@ -8,8 +8,8 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "cli/format/table.h"
-#include "cli/format/template.h"
+#include "format/table.h"
+#include "format/template.h"
 
 static const char document[] =
         "{\"Name\":\"web\",\"Tags\":[\"a\",\"b\",\"c\"],\"Config\":{\"Env\":[\"A=1\",\"B=2\"],\"Labels\":{\"x.y\":\"z\",\"b\":\"2\"},\"Cmd\":null,"

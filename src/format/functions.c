@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "cli/format/internal.h"
+#include "format/private.h"
 #include "json/writer.h"
 
 #define PRINTF_WIDTH_MAX 4096

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "cli/format/internal.h"
+#include "format/private.h"
 
 typedef struct Variable {
         const char *name; /* belongs to the tree */
