@@ -17,9 +17,8 @@ struct Pool {
         pthread_mutex_t lock;
         pthread_cond_t work;  /* something to do, or closing */
         pthread_cond_t space; /* room in the queue */
-        pthread_cond_t idle;  /* nothing queued, nothing running */
         Job queue[QUEUE_MAX]; /* a ring */
-        size_t first, n_queued, n_running;
+        size_t first, n_queued;
         pthread_t *threads;
         size_t n_threads;
         int closing;
@@ -49,14 +48,10 @@ static void *worker(void *data)
                 job = pool->queue[pool->first];
                 pool->first = (pool->first + 1) % QUEUE_MAX;
                 pool->n_queued--;
-                pool->n_running++;
                 pthread_cond_signal(&pool->space);
                 pthread_mutex_unlock(&pool->lock);
                 job.run(job.data);
                 pthread_mutex_lock(&pool->lock);
-                pool->n_running--;
-                if (pool->n_queued == 0 && pool->n_running == 0)
-                        pthread_cond_broadcast(&pool->idle);
         }
         pthread_mutex_unlock(&pool->lock);
         return NULL;
@@ -72,7 +67,6 @@ Pool *pool_new(size_t n_threads)
         pthread_mutex_init(&pool->lock, NULL);
         pthread_cond_init(&pool->work, NULL);
         pthread_cond_init(&pool->space, NULL);
-        pthread_cond_init(&pool->idle, NULL);
         if (n_threads <= 1)
                 return pool;
         pool->threads = NEW_ARRAY(pthread_t, n_threads);
@@ -99,14 +93,6 @@ void pool_submit(Pool *pool, PoolJob job, void *data)
         pthread_mutex_unlock(&pool->lock);
 }
 
-void pool_wait(Pool *pool)
-{
-        pthread_mutex_lock(&pool->lock);
-        while (pool->n_queued || pool->n_running)
-                pthread_cond_wait(&pool->idle, &pool->lock);
-        pthread_mutex_unlock(&pool->lock);
-}
-
 size_t pool_threads(const Pool *pool)
 {
         return MAX(pool->n_threads, (size_t)1);
@@ -125,7 +111,6 @@ void pool_free(Pool *pool)
         pthread_mutex_destroy(&pool->lock);
         pthread_cond_destroy(&pool->work);
         pthread_cond_destroy(&pool->space);
-        pthread_cond_destroy(&pool->idle);
         free(pool->threads);
         free(pool);
 }

@@ -1,7 +1,7 @@
 /*
  * A pool of worker threads that runs jobs in the order of submission.
  *
- * Job functions must not wait for other jobs of the same pool. pool_wait() may be called by the owner only.
+ * Job functions must not wait for other jobs of the same pool.
  * With n_threads <= 1 the pool starts no thread and runs each job inside pool_submit().
  */
 #pragma once
@@ -20,11 +20,10 @@ DEFINE_CLEANUP(Pool *, pool_free)
 
 /* Queues a job. Blocks while more than 1024 jobs wait, so that memory stays bounded. */
 void pool_submit(Pool *pool, PoolJob job, void *data);
-void pool_wait(Pool *pool); /* until nothing is queued or running */
 size_t pool_threads(const Pool *pool);
 
 /* The same function in n_threads threads at a time, which share `data`; in the caller's alone when that is 0 or 1. Waits for all. */
 void pool_run(size_t n_threads, PoolJob job, void *data);
 
-/* Processors that this process may use (affinity and cgroup quota respected), at least 1. */
+/* Processors that this process may use (its affinity; a quota of its cgroup is not asked), at least 1. */
 size_t cpu_count(void);

@@ -400,16 +400,6 @@ bool strlist_has(const StrList *list, const char *s)
         return false;
 }
 
-bool strlist_equal(const StrList *a, const StrList *b)
-{
-        if (a->n_items != b->n_items)
-                return false;
-        for (size_t i = 0; i < a->n_items; i++)
-                if (!streq(a->items[i], b->items[i]))
-                        return false;
-        return true;
-}
-
 static int compare_strings(const void *a, const void *b)
 {
         return strcmp(*(char *const *)a, *(char *const *)b);

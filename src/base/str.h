@@ -114,7 +114,6 @@ void strlist_insert(StrList *list, size_t at, const char *s);
 void strlist_remove(StrList *list, size_t at);
 void strlist_copy(StrList *to, const StrList *from); /* appends copies */
 bool strlist_has(const StrList *list, const char *s);
-bool strlist_equal(const StrList *a, const StrList *b);
 void strlist_sort(StrList *list); /* by bytes */
 char *strlist_join(const StrList *list, const char *separator);
 

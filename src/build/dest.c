@@ -89,11 +89,6 @@ void dest_free(Dest *dest)
         free(dest);
 }
 
-DestNode *dest_root(Dest *dest)
-{
-        return dest->root;
-}
-
 bool dest_is_dir(const DestNode *node)
 {
         return node->entry.type == TAR_DIR;
@@ -107,11 +102,6 @@ bool dest_is_new(const DestNode *node)
 const char *dest_link(const DestNode *node)
 {
         return node->entry.type == TAR_SYMLINK ? node->entry.link : NULL;
-}
-
-DestNode *dest_parent(const DestNode *node)
-{
-        return node->parent;
 }
 
 size_t dest_n_changes(const Dest *dest)

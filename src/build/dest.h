@@ -61,8 +61,6 @@ Dest *dest_new(int lower_fd);
 void dest_free(Dest *dest);
 DEFINE_CLEANUP(Dest *, dest_free)
 
-DestNode *dest_root(Dest *dest);
-
 /* Finds a path; symbolic links are followed inside the root, at the end too. Returns 1, or 0 when there is nothing (*ret NULL). */
 int dest_find(Dest *dest, const char *path, DestNode **ret, Error *err);
 /* The same; missing directories are made. INVALID when something on the way is not a directory. */
@@ -79,7 +77,6 @@ int dest_child(Dest *dest, DestNode *dir, const char *name, DestNode **ret, Erro
 bool dest_is_dir(const DestNode *node);
 bool dest_is_new(const DestNode *node);      /* made or changed by this step */
 const char *dest_link(const DestNode *node); /* target of a symbolic link, else NULL */
-DestNode *dest_parent(const DestNode *node); /* NULL for the root */
 char *dest_path(const DestNode *node);       /* "/a/b"; new string */
 
 /*

@@ -68,12 +68,6 @@ static void add_annotation(BuildAnnotations *to, AnnotationPlace place, const ch
         to->items[to->n_items++] = (BuildAnnotation){ place, xstrdup_or_null(platform), xstrdup(key), xstrdup(value) };
 }
 
-void build_annotations_copy(BuildAnnotations *to, const BuildAnnotations *from)
-{
-        for (size_t i = 0; i < from->n_items; i++)
-                add_annotation(to, from->items[i].place, from->items[i].platform, from->items[i].key, from->items[i].value);
-}
-
 /* "", "manifest", "index-descriptor[linux/arm64]": where an annotation goes. The platform is normalised; new string or NULL. */
 static int parse_place(const char *text, AnnotationPlace *ret, char **ret_platform, Error *err)
 {

@@ -81,7 +81,6 @@ const char *build_output_type_name(BuildOutputType type); /* "oci" */
  * Errors: INVALID.
  */
 int build_annotation_parse(const char *text, BuildAnnotations *to, Error *err);
-void build_annotations_copy(BuildAnnotations *to, const BuildAnnotations *from); /* appends */
 void build_annotations_done(BuildAnnotations *annotations);
 
 /* --provenance, --attest type=provenance. Off unless asked for: an image in the store stays what it is, byte for byte. */

@@ -24,16 +24,6 @@ const char *source_kind_name(SourceKind kind)
         return kind_names[kind];
 }
 
-int source_kind_parse(const char *name, SourceKind *ret)
-{
-        for (size_t i = 0; i < SOURCE_KINDS; i++)
-                if (streq(kind_names[i], name)) {
-                        *ret = (SourceKind)i;
-                        return 0;
-                }
-        return -1;
-}
-
 Sources *sources_new(void)
 {
         Sources *sources = NEW(Sources);

@@ -15,7 +15,6 @@ typedef enum SourceKind { SOURCE_IMAGE, SOURCE_HTTP, SOURCE_GIT, SOURCE_OCI_LAYO
 
 /* "image", "http", "git", "oci-layout", "local"; static. */
 const char *source_kind_name(SourceKind kind);
-int source_kind_parse(const char *name, SourceKind *ret); /* -1 when there is no such kind */
 
 /* A commit in hexadecimal, SHA-1 or SHA-256, with the terminator. */
 #define SOURCE_COMMIT_SIZE 65

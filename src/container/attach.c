@@ -35,11 +35,6 @@ void attachment_free(Attachment *attachment)
         free(attachment);
 }
 
-int attachment_fd(const Attachment *attachment)
-{
-        return attachment->fd;
-}
-
 int container_attach(Store *store, const char *name, bool with_stdin, Attachment **ret, Error *err)
 {
         _cleanup_(container_freep) Container *container = NULL;

@@ -80,9 +80,6 @@ typedef enum AttachEnd { ATTACH_EXITED, ATTACH_DETACHED } AttachEnd;
  */
 int attachment_run(Attachment *attachment, const AttachIo *io, AttachEnd *ret_end, int *ret_status, Error *err);
 
-/* For other front ends (the API): the socket, its multiplexed frames as in docs/formats/container.md. Belongs to the attachment. */
-int attachment_fd(const Attachment *attachment);
-
 /* --- while it runs --- */
 
 /* timeout_s: seconds between stop signal and SIGKILL; -1: the container's own, or 10; -2: for ever. `signal` NULL: the container's own. Fine when it does not
@@ -91,7 +88,6 @@ int container_stop(Store *store, const char *container, const char *signal, int 
 int container_kill(Store *store, const char *container, const char *signal, Error *err); /* NULL: SIGKILL. CONFLICT when it does not run */
 int container_restart(Store *store, const char *container, const char *signal, int timeout_s, Error *err);
 int container_pause(Store *store, const char *container, bool paused, Error *err);
-int container_resize(Store *store, const char *container, unsigned short rows, unsigned short columns, Error *err);
 
 typedef enum WaitCondition { WAIT_NOT_RUNNING, WAIT_NEXT_EXIT, WAIT_REMOVED } WaitCondition;
 int container_wait(Store *store, const char *container, WaitCondition condition, int *ret_status, Error *err);

@@ -134,22 +134,6 @@ int container_pause(Store *store, const char *name, bool paused, Error *err)
         return container_save_state(store, container, err);
 }
 
-int container_resize(Store *store, const char *name, unsigned short rows, unsigned short columns, Error *err)
-{
-        uint8_t data[4] = { (uint8_t)(rows >> 8), (uint8_t)rows, (uint8_t)(columns >> 8), (uint8_t)columns };
-        _cleanup_(container_freep) Container *container = NULL;
-        _cleanup_close_ int fd = -1;
-        int r;
-
-        if (container_load(store, name, &container, err) < 0)
-                return -1;
-        fd = monitor_connect(container, err);
-        if (fd < 0)
-                return -1;
-        r = frame_send(fd, FRAME_RESIZE, data, sizeof(data));
-        return r < 0 ? error_errno(err, r, "cannot resize the terminal of container '%s'", container->name) : 0;
-}
-
 /* Until the row is gone: a second after the end it is, with --rm. Looks as everybody does, so that one whose monitor was killed meanwhile is removed here. */
 static int wait_removed(Store *store, const char *id, Error *err)
 {

@@ -23,11 +23,6 @@ char *hex_encode_to(const void *data, size_t size, char *buffer)
         return buffer;
 }
 
-char *hex_encode(const void *data, size_t size)
-{
-        return hex_encode_to(data, size, xcalloc(size + 1, 2));
-}
-
 static int hex_value(char c)
 {
         if (c >= '0' && c <= '9')

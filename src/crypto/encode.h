@@ -12,9 +12,6 @@
 /* 2 * size digits and a NUL into `buffer`. Returns it. */
 char *hex_encode_to(const void *data, size_t size, char *buffer);
 
-/* The same as a new string. */
-char *hex_encode(const void *data, size_t size);
-
 /* Reads `size` digits 0-9 a-f into size / 2 bytes at `out`. 0, or -EINVAL (odd size, other characters, upper case), then `out` is undefined. */
 int hex_decode_to(const char *text, size_t size, void *out);
 

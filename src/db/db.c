@@ -173,14 +173,6 @@ int db_open(const char *path, const DbSchema *schema, unsigned flags, Db **ret, 
         return 0;
 }
 
-void db_checkpoint(Db *db)
-{
-        pthread_mutex_lock(&db->mutex);
-        if (db->pid == getpid() && db->level == 0)
-                sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-        pthread_mutex_unlock(&db->mutex);
-}
-
 void db_close(Db *db)
 {
         if (!db)
@@ -207,9 +199,4 @@ void db_close_quickly(Db *db)
         if (db)
                 db->wal_pages = 0;
         db_close(db);
-}
-
-void db_interrupt(Db *db)
-{
-        sqlite3_interrupt(db->handle);
 }

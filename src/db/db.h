@@ -54,9 +54,6 @@ DEFINE_CLEANUP(Db *, db_close)
 /* The same without tidying up the WAL: for who opens it again at once. */
 void db_close_quickly(Db *db);
 
-/* Stops a running query of another thread: it fails with CANCELLED. Async-signal-safe. */
-void db_interrupt(Db *db);
-
 /* --- arguments --- */
 
 typedef enum DbType { DB_TYPE_NULL, DB_TYPE_INT, DB_TYPE_TEXT, DB_TYPE_BLOB } DbType;
@@ -86,7 +83,6 @@ DbArg db_arg_digest(const Digest *d); /* its bytes behind one byte of algorithm;
 /* Runs a statement to its end. Errors: EXISTS (unique), CONFLICT (foreign key, check, busy), NO_SPACE, CORRUPT, IO. */
 int db_exec(Db *db, const char *sql, const DbArg *args, size_t n_args, Error *err);
 int64_t db_changes(Db *db); /* rows changed by the last db_exec() of this thread's transaction */
-int64_t db_last_row_id(Db *db);
 
 /*
  * Starts a query. Give it back with db_stmt_done() (or _cleanup_db_stmt_), before the transaction ends.
@@ -102,7 +98,6 @@ DEFINE_CLEANUP(DbStmt *, db_stmt_done)
 #define _cleanup_db_stmt_ _cleanup_(db_stmt_donep)
 
 /* Columns from 0. Pointers are valid until the next step. */
-bool db_column_is_null(DbStmt *stmt, int column);
 int64_t db_column_int(DbStmt *stmt, int column);      /* null reads 0 */
 const char *db_column_text(DbStmt *stmt, int column); /* null reads NULL */
 const void *db_column_blob(DbStmt *stmt, int column, size_t *ret_size);
@@ -136,6 +131,3 @@ typedef struct DbTx {
 int db_begin(Db *db, unsigned flags, DbTx *tx, Error *err);
 int db_commit(DbTx *tx, Error *err); /* on failure it has been rolled back */
 void db_rollback(DbTx *tx);          /* nothing when not open */
-
-/* Writes the WAL back into the file and empties it, when nobody else reads. Best effort. */
-void db_checkpoint(Db *db);

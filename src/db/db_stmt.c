@@ -124,16 +124,6 @@ int64_t db_changes(Db *db)
         return sqlite3_changes64(db->handle);
 }
 
-int64_t db_last_row_id(Db *db)
-{
-        return sqlite3_last_insert_rowid(db->handle);
-}
-
-bool db_column_is_null(DbStmt *stmt, int column)
-{
-        return sqlite3_column_type(stmt->stmt, column) == SQLITE_NULL;
-}
-
 int64_t db_column_int(DbStmt *stmt, int column)
 {
         return sqlite3_column_int64(stmt->stmt, column);

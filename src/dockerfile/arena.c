@@ -87,22 +87,6 @@ char *arena_strdup(Arena *arena, const char *s)
         return arena_strndup(arena, s, strlen(s));
 }
 
-char *arena_strdup_or_null(Arena *arena, const char *s)
-{
-        return s ? arena_strdup(arena, s) : NULL;
-}
-
-char *arena_printf(Arena *arena, const char *format, ...)
-{
-        _cleanup_free_ char *text = NULL;
-        va_list args;
-
-        va_start(args, format);
-        text = xvasprintf(format, args);
-        va_end(args);
-        return arena_strdup(arena, text);
-}
-
 void *arena_grow(Arena *arena, void *items, size_t n_items, size_t *capacity, size_t item_size)
 {
         void *bigger;

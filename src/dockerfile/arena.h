@@ -15,8 +15,6 @@ DEFINE_CLEANUP(Arena *, arena_free)
 void *arena_alloc(Arena *arena, size_t size) __attribute__((returns_nonnull)); /* zeroed, aligned for any type */
 char *arena_strndup(Arena *arena, const char *s, size_t n) __attribute__((returns_nonnull));
 char *arena_strdup(Arena *arena, const char *s) __attribute__((returns_nonnull));
-char *arena_strdup_or_null(Arena *arena, const char *s);
-char *arena_printf(Arena *arena, const char *format, ...) _printf_(2, 3) __attribute__((returns_nonnull));
 
 /* Appends to an array in the arena whose capacity doubles; the old array stays behind, so that n appends cost O(n) memory. */
 void *arena_grow(Arena *arena, void *items, size_t n_items, size_t *capacity, size_t item_size) __attribute__((returns_nonnull));

@@ -231,11 +231,6 @@ void ignore_matcher_free(IgnoreMatcher *matcher)
         free(matcher);
 }
 
-bool ignore_matcher_is_empty(const IgnoreMatcher *matcher)
-{
-        return matcher->n_patterns == 0;
-}
-
 bool ignore_matcher_has_exceptions(const IgnoreMatcher *matcher)
 {
         return matcher->has_exceptions;

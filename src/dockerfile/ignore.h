@@ -29,7 +29,6 @@ int ignore_matcher_new(IgnoreMatcher **ret, const StrList *patterns, Error *err)
 void ignore_matcher_free(IgnoreMatcher *matcher); /* NULL is fine */
 DEFINE_CLEANUP(IgnoreMatcher *, ignore_matcher_free)
 
-bool ignore_matcher_is_empty(const IgnoreMatcher *matcher);
 bool ignore_matcher_has_exceptions(const IgnoreMatcher *matcher); /* any "!" pattern */
 bool ignore_matcher_excludes_root(const IgnoreMatcher *matcher);  /* a pattern that is a star, two stars, or two stars and a star below */
 

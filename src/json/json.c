@@ -166,58 +166,17 @@ JsonValue *json_value_find(const JsonValue *root, const char *path)
         return value;
 }
 
-/* 1: there and of the type; 0: absent; -1. */
-static int find_typed(const JsonValue *root, const char *path, bool mandatory, JsonType type, JsonValue **ret, Error *err)
-{
-        JsonValue *value = json_value_find(root, path);
-        JsonType got = json_value_type(value);
-
-        if (got == JSON_TYPE_NULL)
-                return mandatory ? error_set(err, ERROR_INVALID, "'%s' is missing", path) : 0;
-        if (got != type)
-                return error_set(err, ERROR_INVALID, "'%s' must be %s, not %s", path, json_type_name(type), json_type_name(got));
-        *ret = value;
-        return 1;
-}
-
 int json_value_find_string(const JsonValue *root, const char *path, bool mandatory, const char **ret, Error *err)
 {
-        JsonValue *value;
-        int r = find_typed(root, path, mandatory, JSON_TYPE_STRING, &value, err);
+        JsonValue *value = json_value_find(root, path);
+        JsonType type = json_value_type(value);
 
-        if (r > 0)
-                *ret = json_string_value(value);
-        return r < 0 ? -1 : 0;
-}
-
-int json_value_find_int(const JsonValue *root, const char *path, bool mandatory, int64_t *ret, Error *err)
-{
-        JsonValue *value;
-        int r = find_typed(root, path, mandatory, JSON_TYPE_INT, &value, err);
-
-        if (r > 0)
-                *ret = json_integer_value(value);
-        return r < 0 ? -1 : 0;
-}
-
-int json_value_find_bool(const JsonValue *root, const char *path, bool mandatory, bool *ret, Error *err)
-{
-        JsonValue *value;
-        int r = find_typed(root, path, mandatory, JSON_TYPE_BOOL, &value, err);
-
-        if (r > 0)
-                *ret = json_is_true(value);
-        return r < 0 ? -1 : 0;
-}
-
-int json_value_find_object(const JsonValue *root, const char *path, bool mandatory, JsonValue **ret, Error *err)
-{
-        return find_typed(root, path, mandatory, JSON_TYPE_OBJECT, ret, err) < 0 ? -1 : 0;
-}
-
-int json_value_find_array(const JsonValue *root, const char *path, bool mandatory, JsonValue **ret, Error *err)
-{
-        return find_typed(root, path, mandatory, JSON_TYPE_ARRAY, ret, err) < 0 ? -1 : 0;
+        if (type == JSON_TYPE_NULL)
+                return mandatory ? error_set(err, ERROR_INVALID, "'%s' is missing", path) : 0;
+        if (type != JSON_TYPE_STRING)
+                return error_set(err, ERROR_INVALID, "'%s' must be %s, not %s", path, json_type_name(JSON_TYPE_STRING), json_type_name(type));
+        *ret = json_string_value(value);
+        return 0;
 }
 
 JsonValue *json_value_new_object(void)

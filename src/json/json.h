@@ -73,14 +73,10 @@ bool json_value_next(const JsonValue *object, void **at, const char **ret_key, J
 JsonValue *json_value_find(const JsonValue *root, const char *path);
 
 /*
- * The same with a type. Absent and null: with `mandatory` an error "'config.Env[2]' is missing", else success with *ret untouched.
+ * The same for a string. Absent and null: with `mandatory` an error "'config.Env[2]' is missing", else success with *ret untouched.
  * A wrong type: INVALID "'config.Env[2]' must be a string".
  */
 int json_value_find_string(const JsonValue *root, const char *path, bool mandatory, const char **ret, Error *err);
-int json_value_find_int(const JsonValue *root, const char *path, bool mandatory, int64_t *ret, Error *err);
-int json_value_find_bool(const JsonValue *root, const char *path, bool mandatory, bool *ret, Error *err);
-int json_value_find_object(const JsonValue *root, const char *path, bool mandatory, JsonValue **ret, Error *err);
-int json_value_find_array(const JsonValue *root, const char *path, bool mandatory, JsonValue **ret, Error *err);
 
 /* --- building; strings must be UTF-8: bytes that are not become U+FFFD, as Go does --- */
 

@@ -69,32 +69,8 @@ const char *string_map_get(const StringMap *map, const char *key)
         return found ? map->items[at].value : NULL;
 }
 
-bool string_map_remove(StringMap *map, const char *key)
-{
-        bool found;
-        size_t at = find(map, key, &found);
-
-        if (!found)
-                return false;
-        free(map->items[at].key);
-        free(map->items[at].value);
-        map->n_items--;
-        memmove(map->items + at, map->items + at + 1, (map->n_items - at) * sizeof(*map->items));
-        return true;
-}
-
 void string_map_copy(StringMap *to, const StringMap *from)
 {
         for (size_t i = 0; i < from->n_items; i++)
                 string_map_set(to, from->items[i].key, from->items[i].value);
-}
-
-bool string_map_equal(const StringMap *a, const StringMap *b)
-{
-        if (a->n_items != b->n_items)
-                return false;
-        for (size_t i = 0; i < a->n_items; i++)
-                if (!streq(a->items[i].key, b->items[i].key) || !streq(a->items[i].value, b->items[i].value))
-                        return false;
-        return true;
 }

@@ -26,6 +26,4 @@ void string_map_done(StringMap *map);                                    /* free
 void string_map_set(StringMap *map, const char *key, const char *value); /* copies; replaces */
 void string_map_take(StringMap *map, const char *key, char *value);      /* the same, taking over a heap string as the value */
 const char *string_map_get(const StringMap *map, const char *key);       /* or NULL */
-bool string_map_remove(StringMap *map, const char *key);                 /* whether it was there */
 void string_map_copy(StringMap *to, const StringMap *from);              /* sets every key of `from` in `to` */
-bool string_map_equal(const StringMap *a, const StringMap *b);

@@ -155,11 +155,6 @@ void run_config_done(RunConfig *config)
         json_object_done(run_config_fields, config);
 }
 
-void run_config_copy(RunConfig *to, const RunConfig *from)
-{
-        json_object_copy(run_config_fields, from, to);
-}
-
 void health_config_free(HealthConfig *health)
 {
         if (health)

@@ -93,7 +93,6 @@ void image_config_done(ImageConfig *config);
 #define _cleanup_image_config_ _cleanup_(image_config_done)
 void image_config_copy(ImageConfig *to, const ImageConfig *from); /* `to` is empty before */
 void run_config_done(RunConfig *config);
-void run_config_copy(RunConfig *to, const RunConfig *from);
 void health_config_free(HealthConfig *health);
 
 /* Reads and validates. Errors: INVALID, LIMIT. */

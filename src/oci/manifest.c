@@ -264,12 +264,3 @@ int index_select(const Index *index, const Platform *want, const Descriptor **re
         *ret = best;
         return 0;
 }
-
-uint64_t manifest_layers_size(const Manifest *manifest)
-{
-        uint64_t total = 0;
-
-        for (size_t i = 0; i < manifest->layers.n_items; i++)
-                total += (uint64_t)manifest->layers.items[i].size;
-        return total;
-}

@@ -77,6 +77,3 @@ bool descriptor_is_attestation(const Descriptor *descriptor);
  * Errors: NOT_FOUND "no match for platform in manifest: not found: 'linux/arm64' (there are: linux/amd64, linux/386)". *ret is borrowed.
  */
 int index_select(const Index *index, const Platform *want, const Descriptor **ret, Error *err);
-
-/* Bytes of all layers as they travel. */
-uint64_t manifest_layers_size(const Manifest *manifest);

@@ -111,21 +111,6 @@ static bool whole(const char *end)
         return end && *end == '\0';
 }
 
-bool reference_tag_valid(const char *s)
-{
-        return whole(scan_tag(s));
-}
-
-bool reference_path_valid(const char *s)
-{
-        return whole(scan_path(s)) && strlen(s) <= OCI_REFERENCE_NAME_MAX;
-}
-
-bool reference_domain_valid(const char *s)
-{
-        return whole(scan_domain(s));
-}
-
 static bool is_identifier(const char *s)
 {
         return strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64;
@@ -146,16 +131,6 @@ void reference_done(Reference *reference)
         free(reference->path);
         free(reference->tag);
         *reference = (Reference){ 0 };
-}
-
-void reference_copy(Reference *to, const Reference *from)
-{
-        *to = (Reference){
-                .domain = xstrdup_or_null(from->domain),
-                .path = xstrdup_or_null(from->path),
-                .tag = xstrdup_or_null(from->tag),
-                .digest = from->digest,
-        };
 }
 
 static bool has_upper(const char *s, size_t n)
@@ -311,24 +286,4 @@ char *reference_familiar(const Reference *reference)
 bool reference_equal(const Reference *a, const Reference *b)
 {
         return streq(a->domain, b->domain) && streq(a->path, b->path) && streq_ptr(a->tag, b->tag) && digest_equal(&a->digest, &b->digest);
-}
-
-const char *reference_host(const Reference *reference)
-{
-        return streq(reference->domain, REFERENCE_DEFAULT_DOMAIN) ? "registry-1.docker.io" : reference->domain;
-}
-
-/* Dotted decimal, as a host: "127.0.0.1", not "127.evil.example". */
-static bool is_loopback_address(const char *host)
-{
-        return str_starts(host, "127.") && strspn(host, "0123456789.") == strlen(host);
-}
-
-bool reference_is_local(const Reference *reference)
-{
-        const char *domain = reference->domain;
-        size_t n = *domain == '[' ? strcspn(domain, "]") + 1 : strcspn(domain, ":");
-        _cleanup_free_ char *host = xstrndup(domain, n);
-
-        return streq(host, "localhost") || streq(host, "[::1]") || is_loopback_address(host);
 }

@@ -32,7 +32,6 @@ typedef struct Reference {
 
 void reference_done(Reference *reference);
 #define _cleanup_reference_ _cleanup_(reference_done)
-void reference_copy(Reference *to, const Reference *from); /* `to` is empty before */
 
 /*
  * Reads what a user types ("ubuntu", "Host:5000/x/y:1@sha256:…") into the full form. No default tag is added.
@@ -55,17 +54,6 @@ char *reference_familiar(const Reference *reference);
 char *reference_familiar_name(const Reference *reference); /* without tag and digest */
 
 bool reference_equal(const Reference *a, const Reference *b);
-
-/* The host that serves the domain: "registry-1.docker.io" for docker.io. Borrowed. */
-const char *reference_host(const Reference *reference);
-
-/* True for hosts that docker takes as insecure without being told: localhost, 127.0.0.0/8, ::1; with or without a port. */
-bool reference_is_local(const Reference *reference);
-
-/* Whether a string alone is a tag, a repository path (no domain), a domain with an optional port. */
-bool reference_tag_valid(const char *s);
-bool reference_path_valid(const char *s);
-bool reference_domain_valid(const char *s);
 
 /*
  * Whether `s` can be an image id or the beginning of one: "sha256:" may be in front of 1..64 lower-case hexadecimal digits. Returns the digits (inside `s`)

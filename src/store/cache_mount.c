@@ -139,11 +139,6 @@ static int open_or_make(Store *store, const char *id, int operation, uint32_t mo
         return open_mount(store, &key, &make, operation, ret_path, err);
 }
 
-int cache_mount_open(Store *store, const char *id, bool exclusive, uint32_t mode, uint32_t uid, uint32_t gid, char **ret_path, Error *err)
-{
-        return open_or_make(store, id, exclusive ? LOCK_EX : LOCK_SH, mode, uid, gid, ret_path, err);
-}
-
 int cache_mount_try_open(Store *store, const char *id, bool exclusive, uint32_t mode, uint32_t uid, uint32_t gid, char **ret_path, Error *err)
 {
         return open_or_make(store, id, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB, mode, uid, gid, ret_path, err);

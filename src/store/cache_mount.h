@@ -19,10 +19,9 @@ Digest cache_mount_key(const char *id);
 
 /*
  * Opens the directory of an id, made with mode/uid/gid when new, and locks it as `exclusive` or shared asks. Returns its descriptor; the lock is held while
- * that is open. *ret_path (may be NULL) is the absolute path. Errors: LIMIT (id too long).
+ * that is open. *ret_path (may be NULL) is the absolute path. Does not wait. Errors: CONFLICT (somebody else has it locked in a way that excludes this), LIMIT
+ * (id too long).
  */
-int cache_mount_open(Store *store, const char *id, bool exclusive, uint32_t mode, uint32_t uid, uint32_t gid, char **ret_path, Error *err);
-/* The same without waiting: CONFLICT when somebody else has it locked in a way that excludes this. */
 int cache_mount_try_open(Store *store, const char *id, bool exclusive, uint32_t mode, uint32_t uid, uint32_t gid, char **ret_path, Error *err);
 /* One that is there already: -1 with NOT_FOUND when it is not, CONFLICT when it is in use. */
 int cache_mount_try_open_existing(Store *store, const char *id, bool exclusive, char **ret_path, Error *err);

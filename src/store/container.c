@@ -80,24 +80,6 @@ int container_record_set_state(Store *store, const char *id, const char *state, 
         return change_row(store, id, DB_CHEAP, "UPDATE container SET state = ?2 WHERE id = ?1", DB_ARGS(DB_TEXT(id), DB_TEXT(state)), err);
 }
 
-int container_record_swap_state(Store *store, const char *id, const char *expected, const char *state, Error *err)
-{
-        _cleanup_db_tx_ DbTx tx = DB_TX_INIT;
-        _cleanup_free_ char *now = NULL;
-        int r;
-
-        if (db_begin(store->db, DB_CHEAP, &tx, err) < 0)
-                return -1;
-        r = db_query_text(store->db, "SELECT state FROM container WHERE id = ?1", DB_ARGS(DB_TEXT(id)), &now, err);
-        if (r <= 0)
-                return r < 0 ? -1 : error_set(err, ERROR_NOT_FOUND, "No such container: %s", id);
-        if (!streq_ptr(now, expected))
-                return 0;
-        if (db_exec(store->db, "UPDATE container SET state = ?2 WHERE id = ?1", DB_ARGS(DB_TEXT(id), DB_TEXT(state)), err) < 0)
-                return -1;
-        return db_commit(&tx, err) < 0 ? -1 : 1;
-}
-
 int container_record_rename(Store *store, const char *id, const char *name, Error *err)
 {
         int r = change_row(store, id, DB_DURABLE, "UPDATE container SET name = ?2 WHERE id = ?1", DB_ARGS(DB_TEXT(id), DB_TEXT(name)), err);
@@ -183,26 +165,4 @@ int container_record_list(Store *store, int (*each)(void *user, const ContainerR
 int container_record_remove(Store *store, const char *id, bool transient, Error *err)
 {
         return change_row(store, id, transient ? DB_CHEAP : DB_DURABLE, "DELETE FROM container WHERE id = ?1", DB_ARGS(DB_TEXT(id)), err);
-}
-
-int container_record_layers(Store *store, const char *id, Digest **ret, size_t *ret_n, Error *err)
-{
-        _cleanup_db_stmt_ DbStmt *stmt = NULL;
-        Digest *layers = NULL;
-        size_t n = 0, capacity = 0;
-        int r;
-
-        if (db_query(store->db, "SELECT diff_id FROM container_layer WHERE container = ?1 ORDER BY position", DB_ARGS(DB_TEXT(id)), &stmt, err) < 0)
-                return -1;
-        while ((r = db_step(stmt, err)) > 0) {
-                GROW(layers, capacity, n + 1);
-                layers[n++] = db_column_digest(stmt, 0);
-        }
-        if (r < 0) {
-                free(layers);
-                return -1;
-        }
-        *ret = layers;
-        *ret_n = n;
-        return 0;
 }

@@ -21,17 +21,12 @@ void container_record_done(ContainerRecord *record);
 /* EXISTS when the name is taken (the message names the owner, as docker's does), NOT_FOUND when the image has gone. */
 int container_record_put(Store *store, const ContainerRecord *record, Error *err);
 int container_record_set_state(Store *store, const char *id, const char *state, Error *err);
-/* Replaces the state only when it still is `expected` (compare and swap). Returns 1 when it did, 0 when it was changed meanwhile. */
-int container_record_swap_state(Store *store, const char *id, const char *expected, const char *state, Error *err);
 int container_record_rename(Store *store, const char *id, const char *name, Error *err);
 /* By full id, unique id prefix, or name (with or without the leading "/"). NOT_FOUND: "No such container: x". */
 int container_record_find(Store *store, const char *name_or_id, ContainerRecord *ret, Error *err);
 int container_record_list(Store *store, int (*each)(void *user, const ContainerRecord *record, Error *err), void *user, Error *err); /* newest first */
 /* Removes the row; then the caller removes containers/<id>. */
 int container_record_remove(Store *store, const char *id, bool transient, Error *err);
-
-/* The layers that the container runs on, bottom first: those of its image when it was made, also when the image has gone since. *ret must be freed. */
-int container_record_layers(Store *store, const char *id, Digest **ret, size_t *ret_n, Error *err);
 
 /* containers/<id>, made (0711) with upper/ work/ logs/. Absolute path, new string. */
 int container_dir_make(Store *store, const char *id, char **ret_path, Error *err);

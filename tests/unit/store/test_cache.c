@@ -86,11 +86,11 @@ static void test_cache_mounts(void **state)
         int one, two, third;
         Error err = ERROR_INIT;
 
-        one = cache_mount_open(fixture->store, "pip", false, 0750, getuid(), getgid(), &path, &err);
+        one = cache_mount_try_open(fixture->store, "pip", false, 0750, getuid(), getgid(), &path, &err);
         assert_ok(one);
         assert_int_equal(stat(path, &st), 0);
         assert_int_equal(st.st_mode & 07777, 0750);
-        two = cache_mount_open(fixture->store, "pip", false, 0700, 0, 0, NULL, &err);
+        two = cache_mount_try_open(fixture->store, "pip", false, 0700, 0, 0, NULL, &err);
         assert_ok(two);
         third = open(path, O_RDONLY | O_DIRECTORY);
         assert_int_equal(flock(third, LOCK_EX | LOCK_NB), -1);
@@ -100,7 +100,7 @@ static void test_cache_mounts(void **state)
         close(third);
         /* An id is only a name: never a path. */
         free(TAKE_PTR(path));
-        one = cache_mount_open(fixture->store, "../../../etc", true, 0755, getuid(), getgid(), &path, &err);
+        one = cache_mount_try_open(fixture->store, "../../../etc", true, 0755, getuid(), getgid(), &path, &err);
         assert_ok(one);
         close(one);
         assert_true(str_starts(path, fixture->root));

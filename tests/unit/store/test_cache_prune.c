@@ -153,7 +153,7 @@ static void test_mounts(void **state)
         int fd, again;
         Error err = ERROR_INIT;
 
-        fd = cache_mount_open(store, "go-build", false, 0755, getuid(), getgid(), &path, &err);
+        fd = cache_mount_try_open(store, "go-build", false, 0755, getuid(), getgid(), &path, &err);
         assert_ok(fd);
         file = xasprintf("%s/object", path);
         assert_int_equal(file_write_atomic(AT_FDCWD, file, path, strlen(path), 0644, false), 0);
@@ -179,7 +179,7 @@ static void test_mounts(void **state)
         cache_items_done(&list);
 
         /* The next build gets a new one. */
-        again = cache_mount_open(store, "go-build", true, 0755, getuid(), getgid(), NULL, &err);
+        again = cache_mount_try_open(store, "go-build", true, 0755, getuid(), getgid(), NULL, &err);
         assert_ok(again);
         close(again);
         assert_fails(cache_mount_try_open_existing(store, "other", true, NULL, &err), ERROR_NOT_FOUND);
@@ -200,7 +200,7 @@ static void test_replace(void **state)
         assert_int_equal(dir_make(AT_FDCWD, full, 0755), 0);
         assert_int_equal(file_write_atomic(AT_FDCWD, file, "x", 1, 0644, false), 0);
         /* Somebody uses the (empty) one: it is left to him. */
-        fd = cache_mount_open(store, "m", false, 0755, getuid(), getgid(), NULL, &err);
+        fd = cache_mount_try_open(store, "m", false, 0755, getuid(), getgid(), NULL, &err);
         assert_ok(fd);
         assert_true(cache_mount_has_content(store, "m"));
         assert_int_equal(cache_mount_replace(lease, "m", full, &err), 0);

@@ -26,7 +26,6 @@ static void test_newer_store_is_refused(void **state)
                 Db *db;
 
                 assert_ok(db_open(path, &store_schema, 0, &db, &err));
-                db_checkpoint(db);
                 db_close(db);
         }
         fd = open(path, O_RDWR);
