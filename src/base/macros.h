@@ -74,7 +74,6 @@ static inline void closep(int *fd)
                 typeof(b) b_##n = (b); \
                 a_##n > b_##n ? a_##n : b_##n; \
         })
-#define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 

@@ -17,18 +17,6 @@ static void call_done(Call *call)
         free(call->format);
 }
 
-static int parse_bool(const char *text, bool *ret, Error *err)
-{
-        static const char *const words[] = { "1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False" };
-
-        for (size_t i = 0; i < ARRAY_LEN(words); i++)
-                if (streq(words[i], text)) {
-                        *ret = i < ARRAY_LEN(words) / 2;
-                        return 0;
-                }
-        return error_set(err, ERROR_INVALID, "invalid ignorestatus value '%s': use true or false", text);
-}
-
 /* "check,format=json,ignorestatus=true" */
 static int parse_call(const char *text, Call *ret, Error *err)
 {
@@ -46,8 +34,8 @@ static int parse_call(const char *text, Call *ret, Error *err)
                         free(ret->format);
                         ret->format = xstrdup(value + 1);
                 } else if (str_starts(field, "ignorestatus=")) {
-                        if (parse_bool(value + 1, &ret->ignore_status, err) < 0)
-                                return -1;
+                        if (str_to_bool(value + 1, &ret->ignore_status) < 0)
+                                return error_set(err, ERROR_INVALID, "invalid ignorestatus value '%s': use true or false", value + 1);
                 } else {
                         return error_set(err, ERROR_INVALID, "invalid --call '%s': unknown field '%s'; known are format and ignorestatus", text, field);
                 }

@@ -33,7 +33,6 @@ struct BuildWatch {
         int fd;
         StrList own;
         BuildInputs inputs;
-        bool has_inputs;
         Map *by_path, *by_wd; /* Watched; owned by by_path */
         Map *changes;         /* path -> static text */
         bool overflow;

@@ -8,18 +8,15 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-static const struct {
-        const char *meta;
-        const char *go_type; /* in messages about a bad value */
-} option_types[_OPTION_TYPE_MAX] = {
-        [OPTION_BOOL] = { "", "bool" },       [OPTION_STRING] = { "string", "string" },        [OPTION_INT] = { "int", "int64" },
-        [OPTION_SIZE] = { "bytes", "bytes" }, [OPTION_DURATION] = { "duration", "duration" },  [OPTION_DECIMAL] = { "decimal", "decimal" },
-        [OPTION_LIST] = { "list", "list" },   [OPTION_CSV] = { "stringArray", "stringArray" },
+/* What stands for the value in help, when the option does not say it. */
+static const char *const metas[_OPTION_TYPE_MAX] = {
+        [OPTION_BOOL] = "",           [OPTION_STRING] = "string", [OPTION_INT] = "int",         [OPTION_SIZE] = "bytes", [OPTION_DURATION] = "duration",
+        [OPTION_DECIMAL] = "decimal", [OPTION_LIST] = "list",     [OPTION_CSV] = "stringArray",
 };
 
 const char *option_meta(const Option *option)
 {
-        return option->meta ? option->meta : option_types[option->type].meta;
+        return option->meta ? option->meta : metas[option->type];
 }
 
 const Option *option_find(const Option *const *tables, const char *name, size_t name_size)
@@ -66,21 +63,6 @@ void option_result_done(OptionResult *result)
 {
         strlist_done(&result->args);
         strlist_done(&result->given);
-}
-
-/* Go's strconv.ParseBool. */
-static int parse_bool(const char *s, bool *ret)
-{
-        static const char *const yes[] = { "1", "t", "T", "TRUE", "true", "True" };
-        static const char *const no[] = { "0", "f", "F", "FALSE", "false", "False" };
-
-        for (size_t i = 0; i < ARRAY_LEN(yes); i++)
-                if (streq(s, yes[i]))
-                        return *ret = true, 0;
-        for (size_t i = 0; i < ARRAY_LEN(no); i++)
-                if (streq(s, no[i]))
-                        return *ret = false, 0;
-        return -EINVAL;
 }
 
 /* "1.5" -> 1500000000. */
@@ -171,7 +153,7 @@ static int store_value(const Option *option, void *options, const char *value)
 
         switch (option->type) {
         case OPTION_BOOL:
-                return parse_bool(value, to);
+                return str_to_bool(value, to);
         case OPTION_STRING:
                 *(const char **)to = value;
                 return 0;

@@ -19,7 +19,6 @@ const char *codec_name(Codec codec); /* "none", "gzip", … */
 
 /* By magic number, from the first bytes (6 are enough). CODEC_NONE when nothing fits. */
 Codec codec_sniff(const void *data, size_t size);
-#define CODEC_SNIFF_SIZE 6
 
 typedef struct Decoder Decoder;
 

@@ -194,22 +194,14 @@ static int set_ref(GitUrl *url, const char *ref, Error *err)
         return 0;
 }
 
-/* As Go's ParseBool. A name without a value is true. */
+/* A name without a value is true. */
 static int parse_bool(const char *name, const char *value, bool *ret, Error *err)
 {
-        static const char *const yes[] = { "", "1", "t", "T", "true", "TRUE", "True" }, *const no[] = { "0", "f", "F", "false", "FALSE", "False" };
-
-        for (size_t i = 0; i < ARRAY_LEN(yes); i++)
-                if (streq(yes[i], value)) {
-                        *ret = true;
-                        return 0;
-                }
-        for (size_t i = 0; i < ARRAY_LEN(no); i++)
-                if (streq(no[i], value)) {
-                        *ret = false;
-                        return 0;
-                }
-        return error_set(err, ERROR_INVALID, "invalid %s value: \"%s\"", name, value);
+        if (!*value)
+                *ret = true;
+        else if (str_to_bool(value, ret) < 0)
+                return error_set(err, ERROR_INVALID, "invalid %s value: \"%s\"", name, value);
+        return 0;
 }
 
 typedef struct Asked {

@@ -28,15 +28,10 @@ static void parse_rules(const char *value, bool *all, uint32_t *bits)
 
 static int parse_error_option(const char *part, const char *value, bool *ret, Error *err)
 {
-        static const char *const words[] = { "1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False" };
         _cleanup_free_ char *quoted = NULL, *quoted_value = NULL;
 
-        for (size_t i = 0; i < ARRAY_LEN(words); i++) {
-                if (streq(value, words[i])) {
-                        *ret = i < ARRAY_LEN(words) / 2;
-                        return 0;
-                }
-        }
+        if (str_to_bool(value, ret) == 0)
+                return 0;
         quoted = text_quoted(part);
         quoted_value = text_quoted(value);
         return error_set(err, ERROR_INVALID, "failed to parse check option %s: strconv.ParseBool: parsing %s: invalid syntax", quoted, quoted_value);

@@ -10,8 +10,6 @@
 #include "dockerfile/instruction_private.h"
 #include "dockerfile/text.h"
 
-#define KEY_MAX 256
-
 static const char *const mount_types[] = { "bind", "cache", "tmpfs", "secret", "ssh" }; /* by MountType */
 static const char *const sharing_modes[] = { "shared", "private", "locked" };           /* by MountSharing - 1 */
 static const char *const all_keys[] = { "type", "from", "source", "target", "readonly",    "id", "sharing", "required",  "size", "mode",

@@ -21,8 +21,6 @@
 #include "base/sink.h"
 #include "tar/tar.h"
 
-#define EROFS_INDEX_BLOCK_SIZE 512
-
 typedef struct ErofsTree ErofsTree;
 
 ErofsTree *erofs_tree_new(void);

@@ -9,8 +9,6 @@
 #include "base/error.h"
 #include "base/str.h"
 
-#define CAPABILITY_NAME_SIZE 32
-
 /* One bit per capability number. */
 typedef uint64_t CapSet;
 
