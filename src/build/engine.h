@@ -238,9 +238,13 @@ const char *stage_platform(const BuildStage *stage);
 /* The path that its root is mounted at (stage_tree() first). */
 const char *stage_root(const BuildStage *stage);
 Digest *stage_diff_ids(const BuildStage *stage); /* heap array of n_layers */
+
+/* --- work.c --- */
 void work_free(Work *work);
 /* Says that a step reads what another stage made: for listings of the cache. */
 void work_add_parent(Work *work, const BuildStage *source);
+/* Begins a key: format, kind, platform, epoch, and the chain below unless `alone`. */
+Hash *key_begin(const BuildStage *stage, const char *kind, bool alone);
 
 /* --- step_copy.c, step_run.c, step_workdir.c: 0, or -1 --- */
 int copy_step_sources(BuildStage *stage, Work *work, BuildStage **ret_blocker, Error *err); /* 1 when blocked */
@@ -250,13 +254,10 @@ int run_step_prepare(BuildStage *stage, Work *work, Error *err);
 int run_step_sources(BuildStage *stage, Work *work, BuildStage **ret_blocker, Error *err);
 int run_step_key(BuildStage *stage, Work *work, bool probe, Error *err);
 int run_step_run(BuildStage *stage, Work *work, Digest *ret_diff_id, Error *err);
-int workdir_step_key(BuildStage *stage, Work *work, Error *err);
+int workdir_step_key(BuildStage *stage, Work *work, bool probe, Error *err);
+int workdir_step_run(BuildStage *stage, Work *work, Digest *ret_diff_id, Error *err);
 /* Whether --allow names what the RUN asks for. DENIED says what to write. */
 int run_check_allowed(const Build *build, const RunInstruction *run, Error *err);
-int workdir_step_run(BuildStage *stage, Work *work, Digest *ret_diff_id, Error *err);
-
-/* Begins a key: format, kind, platform, epoch, and the chain below unless `alone`. */
-Hash *key_begin(const BuildStage *stage, const char *kind, bool alone);
 
 /* --- stage_files.c --- */
 /* A read-only view of the stage's present layers. */

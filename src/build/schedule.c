@@ -42,10 +42,9 @@ void build_stop(Build *build)
                 (void)!write(build->stop_fd, &one, sizeof(one));
 }
 
-void scheduler_wake(Scheduler *scheduler)
+/* A key was released: stages that waited for one may look again. */
+static void wake(Scheduler *scheduler)
 {
-        if (!scheduler)
-                return;
         pthread_mutex_lock(&scheduler->lock);
         for (size_t i = 0; i < scheduler->n_items; i++)
                 if (scheduler->items[i].waits_for_key) {
@@ -55,6 +54,45 @@ void scheduler_wake(Scheduler *scheduler)
         pthread_cond_broadcast(&scheduler->changed);
         pthread_mutex_unlock(&scheduler->lock);
 }
+
+/* --- keys that a stage is working on --- */
+
+bool build_claim(Build *build, const Digest *key)
+{
+        char text[DIGEST_TEXT_SIZE];
+        bool is_free;
+
+        pthread_mutex_lock(&build->lock);
+        is_free = !map_has(build->claims, digest_format(key, text));
+        if (is_free)
+                map_set(build->claims, text, build);
+        pthread_mutex_unlock(&build->lock);
+        return is_free;
+}
+
+void build_release(Build *build, const Digest *key)
+{
+        char text[DIGEST_TEXT_SIZE];
+
+        pthread_mutex_lock(&build->lock);
+        map_remove(build->claims, digest_format(key, text));
+        pthread_mutex_unlock(&build->lock);
+        if (build->scheduler)
+                wake(build->scheduler);
+}
+
+static bool is_claimed(Build *build, const Digest *key)
+{
+        char text[DIGEST_TEXT_SIZE];
+        bool claimed;
+
+        pthread_mutex_lock(&build->lock);
+        claimed = map_has(build->claims, digest_format(key, text));
+        pthread_mutex_unlock(&build->lock);
+        return claimed;
+}
+
+/* --- stages --- */
 
 static Item *take(Scheduler *scheduler)
 {
@@ -107,7 +145,7 @@ static void advance(Scheduler *scheduler, Item *item)
                 item->queued = true;
         else if (blocker)
                 item->waits_for = blocker;
-        else if (scheduler_key_is_free(scheduler->build, &key))
+        else if (!is_claimed(scheduler->build, &key))
                 item->queued = true;
         else
                 item->waits_for_key = true;

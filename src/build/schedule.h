@@ -5,11 +5,11 @@
 
 #include "build/engine.h"
 
-/* A key was released: stages that waited for one may look again. */
-void scheduler_wake(Scheduler *scheduler);
+/* Marks a key as being worked on. False when another stage is doing it: then the caller's stage is to wait (ADVANCE_BLOCKED, with the key). */
+bool build_claim(Build *build, const Digest *key);
+
+/* The work is done, or has failed: stages that wait for a key look again. */
+void build_release(Build *build, const Digest *key);
 
 /* Stops the build: flag and descriptor. */
 void build_stop(Build *build);
-
-/* Whether no stage is working on the key. */
-bool scheduler_key_is_free(Build *build, const Digest *key);
