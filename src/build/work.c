@@ -227,6 +227,10 @@ int work_advance(BuildStage *stage, Work *work, bool probe, BuildStage **ret_blo
                 *ret_blocker = NULL;
                 return ADVANCE_BLOCKED;
         }
+        if (made_here(stage->build, &work->key, &layer)) { /* another stage has done it, and let go of the key, since the question above */
+                build_release(stage->build, &work->key);
+                return work_finish(stage, work, &layer, true, err) < 0 ? -1 : ADVANCE_DONE;
+        }
         result = execute(stage, work, &layer, err);
         build_release(stage->build, &work->key);
         if (result < 0)
