@@ -11,6 +11,15 @@
 #include "base/mem.h"
 #include "base/sys.h"
 
+int fd_fill_standard(void)
+{
+        for (int fd = 0; fd <= 2; fd++)
+                /* The lowest that is free is taken, so it is this one. Without O_CLOEXEC: children need theirs as well */
+                if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+                        return -errno;
+        return 0;
+}
+
 int fd_write_all(int fd, const void *data, size_t size)
 {
         const char *p = data;

@@ -15,6 +15,12 @@
 #include "base/buf.h"
 #include "base/macros.h"
 
+/*
+ * Opens /dev/null for each of the descriptors 0, 1 and 2 that is closed, so that no file that is opened later is taken for a standard stream: what is printed
+ * would land in it, be it the database. First thing in main. 0 or -errno.
+ */
+int fd_fill_standard(void);
+
 int fd_write_all(int fd, const void *data, size_t size);                   /* 0 or -errno */
 int fd_pwrite_all(int fd, const void *data, size_t size, uint64_t offset); /* 0 or -errno */
 ssize_t fd_read_full(int fd, void *data, size_t size);                     /* bytes read, less than `size` only at the end; or -errno */

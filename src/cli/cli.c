@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/command.h"
@@ -251,9 +252,12 @@ int cli_main(int argc, char **argv)
         _cleanup_(option_result_done) OptionResult parsed = { 0 };
         _cleanup_error_ Error err = ERROR_INIT;
         size_t used = 0;
-        int status, n_args;
+        int status, n_args, r;
         char *const *args;
 
+        r = fd_fill_standard();
+        if (r < 0)
+                return EXIT_FAILURE; /* and nowhere to say why */
         /* A reader that went away ends us through a write error, after cleaning up, and not by a signal in the middle of a transaction. */
         signal(SIGPIPE, SIG_IGN);
         if (argc < 1)

@@ -33,6 +33,16 @@ def test_unknown_command_and_option(mica):
     assert "requires at least 1 argument" in mica.fails(1, "rmi").err
 
 
+def test_closed_standard_streams_are_nobody_elses(mica, busybox):
+    """With standard output closed the next file to be opened has its number: what is printed would land in it."""
+    def without(streams, *args):
+        return subprocess.run(["sh", "-c", f'exec "$0" "$@" {streams}', mica.path, *args], env=mica.env, timeout=60, capture_output=True)
+    for streams in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        assert without(streams, "images").returncode == 0
+        assert without(streams, "create", busybox, "true").returncode == 0
+    assert mica("fsck").code == 0
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_valid(mica, shell):
     text = mica("completion", shell).raw_out

@@ -2,6 +2,7 @@
 import os
 import re
 import signal
+import subprocess
 import time
 
 import pytest
@@ -46,6 +47,13 @@ def test_what_cannot_be_executed_is_named(mica, busybox, program, code, words):
     assert words in mica.fails(1, "start", "-a", "cc").err
     assert words in mica.fails(1, "start", "cc").err
     assert state(mica, "cc")["Status"] == "created" and state(mica, "cc")["ExitCode"] == code
+
+
+def test_closed_streams_end_nothing(mica, busybox):
+    shell = f'"$0" run --rm -i --network none {busybox} sh -c "cat; echo out; echo err >&2; exit 3" '
+    for streams, out, err in (("<&-", b"out\n", b"err\n"), ("<&- >&-", b"", b"err\n"), ("<&- >&- 2>&-", b"", b"")):
+        done = subprocess.run(["sh", "-c", shell + streams, mica.path], env=mica.env, timeout=60, capture_output=True)
+        assert (done.returncode, done.stdout, done.stderr) == (3, out, err)
 
 
 def test_a_missing_image_says_what_to_do(mica, busybox):
