@@ -84,7 +84,7 @@ static int save(Store *store, const SaveOptions *options, ArchiveFormat format, 
         int out = STDOUT_FILENO, r;
         Sink sink = output_fd_sink(&out);
 
-        if (!options->output)
+        if (str_empty(options->output))
                 return archive_save(store, items, n_items, format, &sink, err);
         sink = output_fd_sink(&file.fd);
         r = output_file_open(&file, options->output, 0600, err);
@@ -109,7 +109,7 @@ static int run_save(Cli *cli, const void *data, const StrList *args, Error *err)
                 format = ARCHIVE_OCI;
         else if (!streq(options->format, "docker-archive") && !streq(options->format, "docker"))
                 return error_set(err, ERROR_INVALID, "unknown format '%s': say docker-archive or oci-archive", options->format);
-        if (!options->output && isatty(STDOUT_FILENO))
+        if (str_empty(options->output) && isatty(STDOUT_FILENO))
                 return error_set(err, ERROR_INVALID, "cowardly refusing to save to a terminal: use the -o flag or redirect");
         if (cli_store(cli, &store, err) < 0)
                 return -1;
@@ -181,7 +181,7 @@ static int run_load(Cli *cli, const void *data, const StrList *args, Error *err)
         _cleanup_close_ int file = -1;
         Store *store;
 
-        if (options->input) {
+        if (!str_empty(options->input)) {
                 file = sys_openat(AT_FDCWD, options->input, O_RDONLY, 0);
                 if (file < 0)
                         return error_errno(err, errno, "cannot open '%s'", options->input);

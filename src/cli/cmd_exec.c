@@ -137,7 +137,7 @@ static int run_logs(Cli *cli, const void *data, const StrList *args, Error *err)
         options.details = flags->details;
         if (parse_bound("since", flags->since, &options.since, err) < 0 || parse_bound("until", flags->until, &options.until, err) < 0)
                 return -1;
-        if (!streq(flags->tail, "all") && str_to_i64(flags->tail, &options.tail) < 0)
+        if (*flags->tail && !streq(flags->tail, "all") && str_to_i64(flags->tail, &options.tail) < 0)
                 return error_set(err, ERROR_INVALID, "invalid value for \"tail\": '%s'", flags->tail);
         if (cli_store(cli, &store, err) < 0)
                 return -1;

@@ -60,11 +60,11 @@ static int run_export(Cli *cli, const void *data, const StrList *args, Error *er
         OutputFile file;
         Store *store;
 
-        if (!flags->output && isatty(STDOUT_FILENO))
+        if (str_empty(flags->output) && isatty(STDOUT_FILENO))
                 return error_set(err, ERROR_INVALID, "cowardly refusing to save to a terminal: use the -o flag or redirect");
         if (cli_store(cli, &store, err) < 0)
                 return -1;
-        if (!flags->output)
+        if (str_empty(flags->output))
                 return container_export(store, args->items[0], &sink, err);
         sink = output_fd_sink(&file.fd);
         r = output_file_open(&file, flags->output, 0600, err);

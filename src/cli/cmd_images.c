@@ -159,7 +159,7 @@ static int run_images(Cli *cli, const void *data, const StrList *args, Error *er
                 return -1;
         rows.list = list;
         if (cli_store(cli, &store, err) < 0 ||
-            engine_images(store, options->all, &options->filters, args->n_items ? args->items[0] : NULL, &images, &n, err) < 0)
+            engine_images(store, options->all, &options->filters, args->n_items && *args->items[0] ? args->items[0] : NULL, &images, &n, err) < 0)
                 return -1;
         for (size_t i = 0; i < n && r >= 0; i++)
                 r = add_image(&rows, images[i], err);

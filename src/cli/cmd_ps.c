@@ -182,7 +182,7 @@ static int run_ps(Cli *cli, const void *data, const StrList *args, Error *err)
         const PsFlags *flags = data;
         _cleanup_(list_freep) List *list = NULL;
         PsRows rows = { .no_trunc = flags->no_trunc };
-        ListOptions options = { .all = flags->all, .last = flags->latest ? 1 : flags->last, .filters = &flags->filters };
+        ListOptions options = { .all = flags->all, .last = flags->latest && flags->last == -1 ? 1 : flags->last, .filters = &flags->filters };
         Store *store;
 
         if (list_new(raw_format(flags), flags->size ? PS_TABLE "\t{{.Size}}" : PS_TABLE, flags->quiet ? "ID" : NULL, container_columns, &list, err) < 0)

@@ -177,6 +177,16 @@ static int follow(Cli *cli, Attachment *attachment, const ContainerConfig *confi
         return end == ATTACH_DETACHED ? 0 : status;
 }
 
+/* What docker's client refuses itself, with 1 and not with the 125 of what fails afterwards. */
+static int check_streams(const RunFlags *flags, Error *err)
+{
+        if (flags->detach && flags->attach.n_items)
+                return error_set(err, ERROR_INVALID, "conflicting options: cannot specify both --attach and --detach");
+        if (!flags->detach && flags->tty && flags->interactive && !isatty(STDIN_FILENO))
+                return error_set(err, ERROR_INVALID, "the input device is not a TTY");
+        return 0;
+}
+
 static int run_run(Cli *cli, const void *data, const StrList *args, Error *err)
 {
         const RunFlags *flags = data;
@@ -190,10 +200,10 @@ static int run_run(Cli *cli, const void *data, const StrList *args, Error *err)
         StartOptions start = { 0 };
         int r;
 
-        if (flags->detach && flags->attach.n_items)
-                return error_set(err, ERROR_INVALID, "conflicting options: cannot specify both --attach and --detach");
-        if (!flags->detach && flags->tty && flags->interactive && !isatty(STDIN_FILENO))
-                return error_set(err, ERROR_INVALID, "the input device is not a TTY");
+        if (check_streams(flags, err) < 0) {
+                cli_report(cli, err);
+                return EXIT_FAILURE;
+        }
         runtime_announce_start();
         if (run_flags_to_spec(flags, &cli->parsed->given, args, &spec, err) < 0 || open_cidfile(flags->cidfile, &cidfile, err) < 0)
                 return -1;
@@ -204,17 +214,20 @@ static int run_run(Cli *cli, const void *data, const StrList *args, Error *err)
         r = container_run(&store, &spec, &start, &id, &warnings, &attachment, err);
         if (write_cidfile(flags->cidfile, cidfile, id, r < 0 ? &second : err) < 0 || report_creation(cli, args->items[0], &warnings, id, err) < 0)
                 return -1;
+        /* Also of one that did not start: it is there, and a script has to remove it */
+        if (!spec.config.attach_stdout && !spec.config.attach_stderr) {
+                fprintf(cli->out, "%s\n", id);
+                fflush(cli->out);
+        }
         if (r < 0) {
                 if (flags->rm)
                         remove_failed(cli, id);
                 return start_failed(cli, err);
         }
-        if (!flags->detach) {
-                r = follow(cli, attachment, &spec.config, start.attach_stdin, flags->sig_proxy, flags->detach_keys, err);
-                return r < 0 ? start_failed(cli, err) : r;
-        }
-        fprintf(cli->out, "%s\n", id);
-        return 0;
+        if (flags->detach)
+                return 0;
+        r = follow(cli, attachment, &spec.config, start.attach_stdin, flags->sig_proxy, flags->detach_keys, err);
+        return r < 0 ? start_failed(cli, err) : r;
 }
 
 const Command command_run = {

@@ -166,6 +166,8 @@ static int store_value(const Option *option, void *options, const char *value)
         case OPTION_DECIMAL:
                 return parse_decimal(value, to);
         case OPTION_LIST:
+                if ((option->flags & OPTION_FILTER) && !*value)
+                        return 0; /* --filter "$FILTER" */
                 if ((option->flags & OPTION_FILTER) && !strchr(value, '='))
                         return -EBADMSG;
                 strlist_add(to, value);

@@ -325,7 +325,7 @@ int run_flags_to_spec(const RunFlags *flags, const StrList *given, const StrList
 
         if (check(flags, err) < 0)
                 return -1;
-        spec->name = xstrdup_or_null(flags->name);
+        spec->name = str_empty(flags->name) ? NULL : xstrdup(flags->name); /* --name "$NAME" */
         spec->platform = xstrdup_or_null(flags->platform);
         config->image = xstrdup(args->items[0]);
         for (size_t i = 1; i < args->n_items; i++)

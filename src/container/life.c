@@ -261,11 +261,15 @@ int container_remove(Store *store, const char *name, const RemoveOptions *option
 
 int container_rename(Store *store, const char *name, const char *new_name, Error *err)
 {
-        _cleanup_free_ char *id = NULL;
+        _cleanup_free_ char *id = NULL, *old_name = NULL;
 
+        if (!*name || !*new_name)
+                return error_set(err, ERROR_INVALID, "neither old nor new names may be empty");
         if (*new_name == '/')
                 new_name++;
-        if (container_check_name(new_name, err) < 0 || container_resolve(store, name, &id, NULL, err) < 0)
+        if (container_resolve(store, name, &id, &old_name, err) < 0 || container_check_name(new_name, err) < 0)
                 return -1;
+        if (streq(old_name, new_name))
+                return error_set(err, ERROR_INVALID, "renaming a container with the same name as its current name");
         return container_record_rename(store, id, new_name, err);
 }

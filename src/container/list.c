@@ -1,4 +1,5 @@
 /* docker ps: what it shows of each container, and its filters. */
+#include <regex.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -58,15 +59,24 @@ static char *image_text(Store *store, const Container *container)
         return xstrndup(hex, 12);
 }
 
+/* As docker: what has a space stands in quotes, which says what is one argument and is no more than that. New string. */
+static char *command_text(const ContainerData *data)
+{
+        _cleanup_strlist_ StrList words = { 0 };
+
+        strlist_add(&words, data->path);
+        for (size_t i = 0; i < data->args.n_items; i++)
+                strlist_addf(&words, strchr(data->args.items[i], ' ') ? "'%s'" : "%s", data->args.items[i]);
+        return strlist_join(&words, " ");
+}
+
 static int fill_info(Store *store, const Container *container, bool size, ContainerInfo *info, Error *err)
 {
-        _cleanup_free_ char *args = strlist_join(&container->data.args, " ");
-
         memcpy(info->id, container->id, sizeof(info->id));
         info->name = xstrdup(container->name);
         info->image = image_text(store, container);
         info->image_id = container->image;
-        info->command = xasprintf("%s%s%s", container->data.path, *args ? " " : "", args);
+        info->command = command_text(&container->data);
         info->created = container->created;
         info->started = container->state.started;
         info->finished = container->state.finished;
@@ -93,28 +103,29 @@ typedef struct FilterContext {
         const Container *container;
 } FilterContext;
 
+/* docker's expressions are Go's; POSIX's are the same for what the letters of names and ids allow. */
+static int matches(const char *key, const char *expression, const char *text, const char *other, Error *err)
+{
+        regex_t regex;
+        int found;
+
+        if (regcomp(&regex, expression, REG_EXTENDED | REG_NOSUB) != 0)
+                return error_set(err, ERROR_INVALID, "invalid filter '%s=%s': it must be a regular expression", key, expression);
+        found = regexec(&regex, text, 0, NULL, 0) == 0 || (other && regexec(&regex, other, 0, NULL, 0) == 0);
+        regfree(&regex);
+        return found;
+}
+
 static int filter_id(const FilterContext *context, const char *value, Error *err)
 {
-        return strstr(context->container->id, value) == context->container->id;
+        return matches("id", value, context->container->id, NULL, err);
 }
 
 static int filter_name(const FilterContext *context, const char *value, Error *err)
 {
-        /* docker takes a regular expression; what people write is a part of the name, with an anchor or two */
-        const char *name = context->container->name;
-        size_t n = strlen(value), length = strlen(name);
-        bool start = *value == '^', finish = n > 0 && value[n - 1] == '$';
-        _cleanup_free_ char *bare = xstrndup(value + start, n - (size_t)start - (size_t)finish);
-        const char *wanted = *bare == '/' ? bare + 1 : bare;
+        _cleanup_free_ char *with_slash = xasprintf("/%s", context->container->name);
 
-        n = strlen(wanted);
-        if (start && finish)
-                return streq(name, wanted);
-        if (start)
-                return str_starts(name, wanted);
-        if (finish)
-                return length >= n && streq(name + length - n, wanted);
-        return strstr(name, wanted) != NULL;
+        return matches("name", value, context->container->name, with_slash, err);
 }
 
 static int filter_label(const FilterContext *context, const char *value, Error *err)
@@ -206,7 +217,12 @@ static int filter_network(const FilterContext *context, const char *value, Error
 
 static int filter_health(const FilterContext *context, const char *value, Error *err)
 {
-        return streq(value, "none"); /* nothing watches HEALTHCHECK yet */
+        static const char *const known[] = { "starting", "healthy", "unhealthy", "none" };
+
+        for (size_t i = 0; i < ARRAY_LEN(known); i++)
+                if (streq(known[i], value))
+                        return streq(value, "none"); /* nothing watches HEALTHCHECK yet */
+        return error_set(err, ERROR_INVALID, "unrecognized filter value for health: %s", value);
 }
 
 static int filter_expose(const FilterContext *context, const char *value, Error *err)
@@ -223,7 +239,9 @@ static int filter_publish(const FilterContext *context, const char *value, Error
 
 static int filter_is_task(const FilterContext *context, const char *value, Error *err)
 {
-        return streq(value, "false");
+        bool wanted;
+
+        return str_to_bool(value, &wanted) < 0 ? error_set(err, ERROR_INVALID, "invalid filter 'is-task=[%s]'", value) : !wanted;
 }
 
 /* Sorted by name. `all`: every value must hold (labels); otherwise one is enough. `shows_all`: asks for containers that do not run, too. */
@@ -250,6 +268,11 @@ static const struct Filter *find_filter(const char *text, const char **ret_value
                 }
         }
         return NULL;
+}
+
+static int unknown_filter(const char *text, Error *err)
+{
+        return error_set(err, ERROR_INVALID, "invalid filter '%.*s'", (int)strcspn(text, "="), text);
 }
 
 /* Filters of one name are alternatives (but for labels); different names must all hold. */
@@ -300,7 +323,7 @@ int container_list(Store *store, const ListOptions *options, int (*each)(void *u
                 const struct Filter *filter = find_filter(options->filters->items[i], &value);
 
                 if (!filter)
-                        return error_set(err, ERROR_INVALID, "invalid filter '%s'", options->filters->items[i]);
+                        return unknown_filter(options->filters->items[i], err);
                 all |= filter->shows_all;
         }
         container_sweep(store);
@@ -374,7 +397,7 @@ int container_prune(Store *store, const StrList *texts, void (*removed)(void *us
                                         return error_set(err, ERROR_INVALID, "invalid filter '%s'", texts->items[k]);
                                 wanted = container->created < until;
                         } else {
-                                return error_set(err, ERROR_INVALID, "invalid filter '%s'", texts->items[k]);
+                                return unknown_filter(texts->items[k], err);
                         }
                 }
                 if (!wanted)

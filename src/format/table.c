@@ -125,6 +125,17 @@ void list_free(List *list)
         free(list);
 }
 
+/* Without spaces around; line ends stay. New string. */
+static char *trim_spaces(const char *format)
+{
+        size_t n;
+
+        format += strspn(format, " ");
+        for (n = strlen(format); n > 0 && format[n - 1] == ' ';)
+                n--;
+        return xstrndup(format, n);
+}
+
 /* What a user writes as \t and \n means these; a shell leaves them. */
 static char *unescape_format(const char *format)
 {
@@ -150,10 +161,10 @@ int list_new(const char *format, const char *fallback, const char *quiet_field, 
         } else if (streq(format, "json")) {
                 list->text = xstrdup("{{json .}}");
         } else {
-                rest = str_after(format, "table");
-                list->table = rest && (*rest == ' ' || *rest == '\t');
-                trimmed = str_trim(list->table ? rest : format);
-                list->text = unescape_format(list->table ? trimmed : format);
+                rest = str_after(format, "table"); /* "table{{.ID}}" is one, too */
+                list->table = rest != NULL;
+                trimmed = list->table ? str_trim(rest) : trim_spaces(format);
+                list->text = unescape_format(trimmed);
         }
         list->all = strstr(list->text, "{{json .}}") != NULL;
         if (template_parse(list->text, &list->template, err) < 0)

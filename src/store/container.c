@@ -125,6 +125,8 @@ int container_record_find(Store *store, const char *name_or_id, ContainerRecord 
 {
         const char *name = name_or_id[0] == '/' ? name_or_id + 1 : name_or_id;
         _cleanup_free_ char *after = xasprintf("%sg", name); /* 'g' follows 'f' */
+        if (!*name)
+                return error_set(err, ERROR_INVALID, "container name cannot be empty");
         /* docker's order: a full id, then a name, then the beginning of an id. */
         int r = find_record(store, "SELECT " CONTAINER_COLUMNS " FROM container WHERE id = ?1", DB_ARGS(DB_TEXT(name)), ret, err);
 

@@ -33,6 +33,15 @@ def test_unknown_command_and_option(mica):
     assert "requires at least 1 argument" in mica.fails(1, "rmi").err
 
 
+def test_what_is_empty_is_not_given(mica, busybox, tmp_path):
+    """Scripts write "$FILTER" and "$NAME", as docker lets them."""
+    assert mica("images", "--filter", "", "-q", "").out == mica("images", "-q").out != ""
+    assert len(mica("create", "--name", "", busybox, "true").out) == 65
+    archive = mica("save", "-o", "", busybox).raw_out
+    assert mica("load", "-i", "", input=archive).out == f"Loaded image: {busybox}\n"
+    assert "container name cannot be empty" in mica.fails(1, "rm", "-f", "").err
+
+
 def test_closed_standard_streams_are_nobody_elses(mica, busybox):
     """With standard output closed the next file to be opened has its number: what is printed would land in it."""
     def without(streams, *args):

@@ -49,11 +49,36 @@ def test_what_cannot_be_executed_is_named(mica, busybox, program, code, words):
     assert state(mica, "cc")["Status"] == "created" and state(mica, "cc")["ExitCode"] == code
 
 
+def test_streams_that_do_not_go_together_end_with_1(mica, busybox):
+    """As in docker, whose client refuses them itself; 125 is what goes wrong afterwards."""
+    assert mica.fails(1, "run", "--rm", "-it", "--network", "none", busybox, "true").err == "mica: the input device is not a TTY\n"
+    assert "--attach and --detach" in mica.fails(1, "run", "-d", "-a", "stdout", busybox, "true").err
+    assert mica("ps", "-aq").out == ""
+
+
 def test_closed_streams_end_nothing(mica, busybox):
     shell = f'"$0" run --rm -i --network none {busybox} sh -c "cat; echo out; echo err >&2; exit 3" '
     for streams, out, err in (("<&-", b"out\n", b"err\n"), ("<&- >&-", b"", b"err\n"), ("<&- >&- 2>&-", b"", b"")):
         done = subprocess.run(["sh", "-c", shell + streams, mica.path], env=mica.env, timeout=60, capture_output=True)
         assert (done.returncode, done.stdout, done.stderr) == (3, out, err)
+
+
+def test_the_id_is_printed_when_nothing_else_is(mica, busybox):
+    """Also of what could not start: it is there, and who started it has to remove it."""
+    failed = mica.fails(127, "run", "-d", "--network", "none", busybox, "no-such")
+    assert mica.inspect(failed.out.strip())["State"]["Status"] == "created"
+    assert len(mica("run", "-i", "-a", "stdin", "--network", "none", busybox, "true", input=b"x").out) == 65
+
+
+def test_ps_quotes_what_is_one_argument(mica, busybox):
+    mica("create", "--name", "qq", busybox, "sh", "-c", "exit 7")
+    assert mica("ps", "-a", "--no-trunc", "--format", "{{.Command}}").out == "\"sh -c 'exit 7'\"\n"
+    assert mica("ps", "-a", "--format", " {{.Names}} ").out == "qq\n" and mica("ps", "-a", "--format", "table{{.Names}}").lines == ["NAMES", "qq"]
+    for filter_, words in (("health=good", "unrecognized filter value for health: good"), ("is-task=x", "invalid filter 'is-task=[x]'"), ("a=b", "invalid filter 'a'"),
+                           ("name=(", "regular expression")):
+        assert words in mica.fails(1, "ps", "-a", "--filter", filter_).err
+    for old, new, words in (("nobody", "x", "No such container: nobody"), ("qq", "", "may be empty"), ("qq", "qq", "same name"), ("qq", "a b", "Invalid container name")):
+        assert words in mica.fails(1, "rename", old, new).err
 
 
 def test_a_missing_image_says_what_to_do(mica, busybox):

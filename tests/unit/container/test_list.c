@@ -31,7 +31,7 @@ static int fill(void **state)
                 ContainerRecord record = { .name = (char *)containers[i].name,
                                            .created = (Timestamp)(i + 1) * NSEC_PER_SEC,
                                            .state = (char *)containers[i].state };
-                _cleanup_free_ char *config = xasprintf("{\"Path\":\"sleep\",\"Args\":[\"%zu\"],%s,\"HostConfig\":{\"NetworkMode\":\"none\"}}", i,
+                _cleanup_free_ char *config = xasprintf("{\"Path\":\"sleep\",\"Args\":[\"%zu\",\"or two\"],%s,\"HostConfig\":{\"NetworkMode\":\"none\"}}", i,
                                                         containers[i].config);
                 char *dir;
 
@@ -77,6 +77,8 @@ static void test_filters(void **state)
                 { { "name=^alpha$" }, "alpha" },
                 { { "name=^/alpha$" }, "alpha" },
                 { { "name=bet" }, "alphabet beta" },
+                { { "name=bet$" }, "alphabet" },
+                { { "name=^(beta|dead.*)$" }, "dead-one beta" },
                 { { "name=beta", "name=dead" }, "dead-one beta" }, /* one name: either */
                 { { "label=team=a" }, "dead-one alpha" },
                 { { "label=team" }, "dead-one beta alpha" },
@@ -129,7 +131,7 @@ static int check_beta(void *user, const ContainerInfo *info, Error *err)
 {
         if (!streq(info->name, "beta"))
                 return 0;
-        assert_string_equal(info->command, "sleep 1");
+        assert_string_equal(info->command, "sleep 1 'or two'");
         assert_string_equal(info->state, "exited");
         assert_true(str_starts(info->status, "Exited (3) "));
         assert_int_equal(info->exit_code, 3);
