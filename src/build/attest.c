@@ -247,7 +247,6 @@ static bool sbom_is_wanted(const Export *export)
 
 static const char *sbom_type(const Export *export)
 {
-        (void)export;
         return SBOM_TYPE;
 }
 
@@ -281,8 +280,6 @@ static int provenance(Export *export, const ExportImage *image, size_t number, P
 {
         const BuildProvenance *options = &export->build->options->provenance;
 
-        (void)number;
-        (void)err;
         *ret = (Predicate){ options->file_name ? options->file_name : "provenance.json", provenance_predicate(export, image, !options->min, options->v02),
                             NULL };
         return 0;

@@ -7,13 +7,12 @@
 #include "oci/reference.h"
 #include "store/image_index.h"
 
-static int missing(Build *build, const char *name, Error *err)
+static int missing(const char *name, Error *err)
 {
         _cleanup_reference_ Reference reference = { 0 };
         _cleanup_free_ char *familiar = NULL;
         const char *last;
 
-        (void)build;
         if (reference_parse_tagged(name, &reference, err) < 0)
                 return error_wrap(err, "failed to parse stage name \"%s\"", name);
         familiar = reference_familiar(&reference);
@@ -113,7 +112,7 @@ static int find_image(Build *build, const char *name, const char *platform, Imag
         error_done(err);
         if (reference_parse(name, &reference, &ignored) == 0 && digest_is_set(&reference.digest))
                 found = find_by_digest(build, &reference.digest, ret, err);
-        return found < 0 ? -1 : found ? 0 : missing(build, name, err);
+        return found < 0 ? -1 : found ? 0 : missing(name, err);
 }
 
 int base_resolve(Build *build, const char *asked, const char *platform, ImageConfig *ret, Digest *ret_id, Error *err)

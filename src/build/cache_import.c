@@ -441,7 +441,7 @@ static int unpack_mount(Build *build, const CacheImport *import, const CacheMoun
         if (check_digest(fill.hash, &layer->blob, err) < 0 || (fill.plain && check_digest(fill.plain, &layer->annotations.diff_id, err) < 0))
                 return -1;
         if (owner_set(root_fd, "", (uint32_t)mount->uid, (uint32_t)mount->gid) < 0 || sys_fchmod(root_fd, (mode_t)mount->mode) < 0)
-                return error_errno(err, errno, "cannot make the directory of the mount");
+                return error_errno(err, errno, "cannot set the owner and the mode of '%s'", path);
         return 0;
 }
 

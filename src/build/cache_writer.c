@@ -255,8 +255,6 @@ static bool is_orphan(const Map *needed, const char *path, const char *name)
 
 static bool is_unfinished(const Map *needed, const char *path, const char *name)
 {
-        (void)needed;
-        (void)path;
         return str_starts(name, INGEST_PREFIX);
 }
 

@@ -34,7 +34,6 @@ static int stored_base(void *user, const char *image, const char *platform, Lint
         _cleanup_buf_ Buf text = BUF_INIT(BUF_MAX_DEFAULT);
         _cleanup_error_ Error ignored = ERROR_INIT;
 
-        (void)err;
         platform = str_empty(platform) ? build->targets[0].text : platform;
         if (named_find(build, image, platform)) {
                 image = named_value(build, image, platform, "docker-image://");

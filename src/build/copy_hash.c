@@ -22,7 +22,6 @@ static int collect(CopyWalk *walk, TreeNode *node, const char *below, bool inclu
 {
         HashWalk *hw = container_of(walk, HashWalk, walk);
 
-        (void)err;
         if (!included && *below)
                 return 0;
         GROW(hw->entries, hw->capacity, hw->n_entries + 1);

@@ -119,8 +119,6 @@ static int evolve_env(Stem *stem, const Instruction *in, const StrList *run_args
 {
         _cleanup_buf_ Buf text = BUF_INIT(TEXT_MAX);
 
-        (void)run_args;
-        (void)diag;
         buf_puts(&text, "ENV");
         for (size_t i = 0; i < in->pairs.n_items; i++) {
                 const DfPair *pair = &in->pairs.items[i];
@@ -138,7 +136,6 @@ static int evolve_arg(Stem *stem, const Instruction *in, const StrList *run_args
         _cleanup_buf_ Buf text = BUF_INIT(TEXT_MAX);
         _cleanup_free_ char *args = NULL;
 
-        (void)run_args;
         if (stage_scope_arg(&stem->scope, in, &args, NULL, diag, err) < 0)
                 return -1;
         buf_putf(&text, "ARG %s", args);
@@ -149,9 +146,6 @@ static int evolve_label(Stem *stem, const Instruction *in, const StrList *run_ar
 {
         _cleanup_buf_ Buf text = BUF_INIT(TEXT_MAX);
 
-        (void)run_args;
-        (void)diag;
-        (void)err;
         buf_puts(&text, "LABEL");
         for (size_t i = 0; i < in->pairs.n_items; i++) {
                 const DfPair *pair = &in->pairs.items[i];
@@ -178,9 +172,6 @@ static int evolve_command(Stem *stem, const Instruction *in, const StrList *run_
         _cleanup_strlist_ StrList args = { 0 };
         bool is_cmd = in->kind == INSTRUCTION_CMD;
 
-        (void)run_args;
-        (void)diag;
-        (void)err;
         command_args(stem, &in->command, &args);
         buf_puts(&text, is_cmd ? "CMD " : "ENTRYPOINT ");
         go_quote_list((const char *const *)args.items, args.n_items, &text);
@@ -211,9 +202,6 @@ static int evolve_healthcheck(Stem *stem, const Instruction *in, const StrList *
                 { "StartInterval", health->start_interval },
         };
 
-        (void)run_args;
-        (void)diag;
-        (void)err;
         take_list(&config->test, health->test, health->n_test);
         config->interval = health->interval;
         config->timeout = health->timeout;
@@ -238,9 +226,6 @@ static int evolve_expose(Stem *stem, const Instruction *in, const StrList *run_a
 {
         _cleanup_buf_ Buf text = BUF_INIT(TEXT_MAX);
 
-        (void)run_args;
-        (void)diag;
-        (void)err;
         buf_puts(&text, "EXPOSE [");
         for (size_t i = 0; i < in->ports.n_items; i++) {
                 const char *port = in->ports.items[i].text;
@@ -257,7 +242,6 @@ static int evolve_volume(Stem *stem, const Instruction *in, const StrList *run_a
 {
         _cleanup_buf_ Buf text = BUF_INIT(TEXT_MAX);
 
-        (void)run_args;
         buf_puts(&text, "VOLUME [");
         for (size_t i = 0; i < in->volumes.n_items; i++) {
                 const char *volume = in->volumes.items[i].text;
@@ -280,9 +264,6 @@ static int evolve_word(Stem *stem, const Instruction *in, const StrList *run_arg
                        : in->kind == INSTRUCTION_STOPSIGNAL ? &stem->image.config.stop_signal
                                                             : &stem->image.author;
 
-        (void)run_args;
-        (void)diag;
-        (void)err;
         free(*field);
         *field = xstrdup(in->word.text);
         buf_putf(&text, "%s %s", instruction_kind_name(in->kind), in->word.text);
@@ -293,9 +274,6 @@ static int evolve_shell(Stem *stem, const Instruction *in, const StrList *run_ar
 {
         _cleanup_buf_ Buf text = BUF_INIT(TEXT_MAX);
 
-        (void)run_args;
-        (void)diag;
-        (void)err;
         take_list(&stem->image.config.shell, in->shell.args, in->shell.n_args);
         buf_puts(&text, "SHELL ");
         go_print_list(in->shell.args, in->shell.n_args, &text);
@@ -305,9 +283,6 @@ static int evolve_shell(Stem *stem, const Instruction *in, const StrList *run_ar
 /* Triggers are recorded without a history entry. */
 static int evolve_onbuild(Stem *stem, const Instruction *in, const StrList *run_args, Diagnosis *diag, Error *err)
 {
-        (void)run_args;
-        (void)diag;
-        (void)err;
         strlist_add(&stem->image.config.on_build, in->onbuild.expression);
         return 0;
 }
@@ -318,9 +293,6 @@ static int evolve_workdir(Stem *stem, const Instruction *in, const StrList *run_
         _cleanup_free_ char *base = stem_work_dir(stem);
         _cleanup_free_ char *joined = xasprintf("%s/%s", base, in->word.text);
 
-        (void)run_args;
-        (void)diag;
-        (void)err;
         free(stem->image.config.working_dir);
         /* An absolute path stays as it is written; only a relative one is joined and cleaned. */
         stem->image.config.working_dir = in->word.text[0] == '/' ? xstrdup(in->word.text) : path_clean(joined);
@@ -334,9 +306,6 @@ static int evolve_run(Stem *stem, const Instruction *in, const StrList *run_args
         _cleanup_buf_ Buf text = BUF_INIT(TEXT_MAX);
         _cleanup_strlist_ StrList args = { 0 };
 
-        (void)in;
-        (void)diag;
-        (void)err;
         for (size_t i = 0; i < stem->scope.n_args; i++) {
                 const ScopeArg *arg = &stem->scope.args[i];
                 const char *value = stage_scope_get(&stem->scope, arg->name);
@@ -358,9 +327,6 @@ static int evolve_copy(Stem *stem, const Instruction *in, const StrList *run_arg
         const CopyInstruction *copy = &in->copy;
         _cleanup_buf_ Buf text = BUF_INIT(TEXT_MAX);
 
-        (void)run_args;
-        (void)diag;
-        (void)err;
         buf_puts(&text, instruction_kind_name(in->kind));
         if (copy->parents)
                 buf_puts(&text, " --parents");

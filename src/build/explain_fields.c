@@ -204,7 +204,6 @@ static int add_file(void *user, const TreeNode *node, Error *err)
         ExplainStep *step = user;
         _cleanup_free_ char *path = source_tree_node_path(node);
 
-        (void)err;
         if (step->n_files >= FILES_MAX)
                 step->files_left_out = true;
         else

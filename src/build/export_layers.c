@@ -85,7 +85,6 @@ static int look_at_time(void *user, const TarEntry *entry, Error *err)
 {
         Rewrite *rewrite = user;
 
-        (void)err;
         rewrite->needed |= entry->mtime_sec > rewrite->epoch || (entry->mtime_sec == rewrite->epoch && entry->mtime_nsec);
         return 0;
 }

@@ -42,7 +42,6 @@ static int known_base(void *user, const char *image, const char *platform, LintB
         const Build *build = user;
         const BuildStage *found = NULL;
 
-        (void)err;
         platform = str_empty(platform) ? build->targets[0].text : platform;
         for (size_t i = 0; i < build->parsed->n_items; i++) {
                 const BuildStage *stage = build->stages[i];

@@ -231,20 +231,17 @@ static int refuse_when_true(const char *key, const char *value, const char *why,
 
 static int take_push(BuildOutput *output, const char *value, Error *err)
 {
-        (void)output;
         return refuse_when_true("push", value, "cannot push: mica has no registry client yet; write an archive with --output type=oci,dest=FILE and push that",
                                 err);
 }
 
 static int take_push_by_digest(BuildOutput *output, const char *value, Error *err)
 {
-        (void)output;
         return refuse_when_true("push-by-digest", value, "cannot push by digest: mica has no registry client yet", err);
 }
 
 static int take_insecure(BuildOutput *output, const char *value, Error *err)
 {
-        (void)output;
         return refuse_when_true("registry.insecure", value, "registry.insecure has no meaning: mica has no registry client yet", err);
 }
 
@@ -253,7 +250,6 @@ static int take_nondist(BuildOutput *output, const char *value, Error *err)
 {
         bool ignored;
 
-        (void)output;
         return *value && str_to_bool(value, &ignored) < 0 ? error_set(err, ERROR_INVALID, "non-bool value '%s' specified for prefer-nondist-layers", value) : 0;
 }
 

@@ -39,7 +39,6 @@ static int on_member(void *user, const TarEntry *entry, Error *err)
 {
         Finder *finder = user;
 
-        (void)err;
         if (entry->whiteout == TAR_WHITEOUT_NONE && map_get(finder->paths, entry->path) == UNKNOWN) {
                 map_set(finder->paths, entry->path, (void *)(finder->layer + 1));
                 finder->n_unknown--;

@@ -62,7 +62,6 @@ static int on_member(void *user, const TarEntry *entry, Error *err)
 {
         Squash *squash = user;
 
-        (void)err;
         touch(squash, entry->path);
         if (entry->whiteout != TAR_WHITEOUT_NONE)
                 strlist_add(&squash->removed, entry->path);

@@ -83,7 +83,6 @@ int run_step_key(BuildStage *stage, Work *work, bool probe, Error *err)
         _cleanup_(hash_freep) Hash *hash = NULL;
         _cleanup_free_ char *dir = stem_work_dir(&stage->stem);
 
-        (void)probe;
         if (work->keyed)
                 return 0;
         if (run_check_allowed(stage->build, run, err) < 0)
@@ -318,7 +317,6 @@ static int take_output(void *user, const void *data, size_t size, Error *err)
 {
         Running *running = user;
 
-        (void)err;
         progress_log(running->stage->build->progress, running->work->vertex, 1, data, size);
         if (size >= TAIL_SIZE) {
                 buf_reset(&running->tail);

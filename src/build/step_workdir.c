@@ -16,8 +16,6 @@ int workdir_step_key(BuildStage *stage, Work *work, bool probe, Error *err)
         _cleanup_(hash_freep) Hash *hash = key_begin(stage, "WORKDIR", false);
         _cleanup_free_ char *path = work_dir(stage, work);
 
-        (void)probe;
-        (void)err;
         hash_field_str(hash, path);
         hash_field_str(hash, stage->stem.image.config.user);
         work->key = hash_digest(hash);

@@ -224,7 +224,6 @@ int stubs_clean(Stubs *stubs, Error *err)
 {
         bool *untouched = NEW_ARRAY(bool, stubs->n_parents + 1);
 
-        (void)err;
         /* Whether the RUN changed the directory itself must be known before it is changed back here. */
         for (size_t i = 0; i < stubs->n_parents; i++) {
                 struct stat st;

@@ -89,8 +89,6 @@ static int targets(Store *store, const BuildOptions *options, bool json, Buf *ou
 
 static int describe(Store *store, const BuildOptions *options, bool json, Buf *out, Error *err)
 {
-        (void)store;
-        (void)options;
         return call_report_describe(json, out, err);
 }
 

@@ -34,7 +34,6 @@ static int write_text(const BuildCallResult *result, Buf *out, Error *err)
         _cleanup_free_ const LintWarning **order = by_line(lint);
         _cleanup_(source_lines_done) SourceLines lines;
 
-        (void)err;
         source_lines_init(&lines, result->text.data ? result->text.data : "", result->text.size);
         if (lint->n_warnings == 1)
                 buf_puts(out, "Check complete, 1 warning has been found!\n");
@@ -281,7 +280,6 @@ static int write_github(const BuildCallResult *result, Buf *out, Error *err)
         const LintResult *lint = &result->lint;
         _cleanup_free_ const LintWarning **order = by_line(lint);
 
-        (void)err;
         for (size_t i = 0; i < lint->n_warnings; i++)
                 put_annotation(out, "warning", result->path, &order[i]->range, order[i]->rule->name, order[i]->detail);
         if (lint->has_build_error) {

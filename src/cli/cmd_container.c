@@ -8,6 +8,7 @@
 #include "cli/command_list.h"
 #include "cli/context.h"
 #include "container/container.h"
+#include "store/container.h"
 
 static const Option no_options[] = { OPTION_TABLE_END };
 
@@ -302,7 +303,7 @@ static int run_rm(Cli *cli, const void *data, const StrList *args, Error *err)
 
         if (cli_store(cli, &store, err) < 0)
                 return -1;
-        container_sweep(store);
+        container_dirs_sweep(store);
         return cli_each_argument(cli, args, remove_one, (void *)data);
 }
 

@@ -165,9 +165,6 @@ typedef struct ListOptions {
         const StrList *filters; /* "status=exited": docker ps's; may be NULL */
 } ListOptions;
 
-/* Removes what killed removals have left; best effort. For commands that look at containers, once: it reads the directory of all. */
-void container_sweep(Store *store);
-
 /* Newest first. INVALID: unknown filter. */
 int container_list(Store *store, const ListOptions *options, int (*each)(void *user, const ContainerInfo *info, Error *err), void *user, Error *err);
 

@@ -307,11 +307,6 @@ static int collect_id(void *user, const ContainerRecord *record, Error *err)
         return 0;
 }
 
-void container_sweep(Store *store)
-{
-        container_dirs_sweep(store);
-}
-
 int container_list(Store *store, const ListOptions *options, int (*each)(void *user, const ContainerInfo *info, Error *err), void *user, Error *err)
 {
         _cleanup_strlist_ StrList ids = { 0 };
@@ -326,7 +321,7 @@ int container_list(Store *store, const ListOptions *options, int (*each)(void *u
                         return unknown_filter(options->filters->items[i], err);
                 all |= filter->shows_all;
         }
-        container_sweep(store);
+        container_dirs_sweep(store);
         if (container_record_list(store, collect_id, &ids, err) < 0)
                 return -1;
         for (size_t i = 0; i < ids.n_items && (options->last <= 0 || n_shown < options->last); i++) {
@@ -410,7 +405,7 @@ int container_prune(Store *store, const StrList *texts, void (*removed)(void *us
                 if (removed)
                         removed(user, container->id);
         }
-        container_sweep(store);
+        container_dirs_sweep(store);
         sweep_runtime();
         *ret_size = total;
         return 0;

@@ -98,7 +98,6 @@ void db_fault_init(void)
 
 void db_fault_attach(sqlite3 *handle)
 {
-        (void)handle;
 }
 
 #endif

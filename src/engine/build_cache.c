@@ -237,7 +237,6 @@ int engine_cache_prune(Store *store, bool all, const StrList *filters, const Cac
 
 static void count_removed(void *user, const CacheItem *item)
 {
-        (void)item;
         ++*(size_t *)user;
 }
 

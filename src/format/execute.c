@@ -147,14 +147,13 @@ static int eval_operand(Run *run, const Operand *operand, const JsonValue *dot, 
 }
 
 /* and/or stop at the argument that decides, as Go's do. */
-static int eval_logic(Run *run, bool stop_at, JsonValue **args, size_t n_args, JsonValue **ret)
+static JsonValue *decide(bool stop_at, JsonValue **args, size_t n_args)
 {
         size_t i = 0;
 
         while (i + 1 < n_args && template_truth(args[i]) != stop_at)
                 i++;
-        *ret = args[i] ? json_value_ref(args[i]) : NULL;
-        return 0;
+        return args[i] ? json_value_ref(args[i]) : NULL;
 }
 
 /* Calls a function with evaluated arguments. */
@@ -167,8 +166,10 @@ static int apply(Run *run, const char *name, JsonValue **args, size_t n_args, Js
         if (n_args < function->min_args || (function->max_args && n_args > function->max_args))
                 return fail(run, "wrong number of args for %s: want %s%zu got %zu", name, function->min_args == function->max_args ? "" : "at least ",
                             function->min_args, n_args);
-        if (streq(name, "and") || streq(name, "or"))
-                return eval_logic(run, *name == 'o', args, n_args, ret);
+        if (streq(name, "and") || streq(name, "or")) {
+                *ret = decide(*name == 'o', args, n_args);
+                return 0;
+        }
         if (run->data->headers && function->header_subject <= n_args && n_args) {
                 JsonValue *subject = args[function->header_subject ? function->header_subject - 1 : n_args - 1];
 

@@ -136,7 +136,7 @@ static int classify(Loader *loader, Error *err)
         return 0;
 }
 
-static int begin_member(Loader *loader, const char *path, uint64_t size, Error *err)
+static void begin_member(Loader *loader, const char *path, uint64_t size)
 {
         struct Current *current = NEW(struct Current);
 
@@ -149,7 +149,6 @@ static int begin_member(Loader *loader, const char *path, uint64_t size, Error *
                 current->kind = KIND_TEXT;
                 buf_reset(current->text);
         }
-        return 0;
 }
 
 static int member_data(Loader *loader, const void *data, size_t size, Error *err)
@@ -266,8 +265,7 @@ static int on_entry(void *user, const TarEntry *entry, Error *err)
         }
         if (entry->type != TAR_FILE)
                 return 0;
-        if (begin_member(loader, entry->path, entry->size, err) < 0)
-                return -1;
+        begin_member(loader, entry->path, entry->size);
         return entry->size == 0 && loader->current->kind == KIND_PEEK ? classify(loader, err) : 0;
 }
 
@@ -325,8 +323,7 @@ static int read_file(Loader *loader, int dir_fd, const char *name, const char *p
                 return errno == ENOENT ? 0 : error_errno(err, errno, "cannot open '%s'", path);
         if (!S_ISREG(st.st_mode))
                 return 0;
-        if (begin_member(loader, path, (uint64_t)st.st_size, err) < 0)
-                return -1;
+        begin_member(loader, path, (uint64_t)st.st_size);
         buffer = xmalloc(READ_SIZE);
         for (;;) {
                 ssize_t n = fd_read_full(fd, buffer, READ_SIZE);

@@ -54,7 +54,6 @@ static void *move(void *user)
         const struct timespec pause = { .tv_nsec = PAUSE_NS };
         int fd = open_own_procs();
 
-        (void)user;
         for (int i = 0; fd >= 0 && i < MOVES; i++) {
                 if (pwrite(fd, "0", 1, 0) < 0)
                         break;

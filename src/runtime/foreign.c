@@ -168,7 +168,6 @@ static bool has_level(const char *variant)
         if (streq_ptr(variant, "v2"))
                 return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
 #endif
-        (void)variant;
         return true;
 }
 

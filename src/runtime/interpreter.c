@@ -43,7 +43,6 @@ static bool is_native(uint16_t machine)
 #elif defined(__aarch64__)
         return machine == EM_AARCH64 || machine == EM_ARM;
 #else
-        (void)machine;
         return false;
 #endif
 }

@@ -115,7 +115,6 @@ static int add_mount(void *user, const CacheMount *mount, Error *err)
 {
         CacheItem *item = add_item(user);
 
-        (void)err;
         item->key = mount->key;
         item->kind = xstrdup(CACHE_KIND_MOUNT);
         item->description = xstrdup(mount->description);
@@ -132,7 +131,6 @@ static int add_memory(void *user, const HttpMemoryEntry *entry, Error *err)
 {
         CacheItem *item = add_item(user);
 
-        (void)err;
         item->key = entry->key;
         item->kind = xstrdup("source.http");
         item->description = *entry->shown ? xasprintf("remembered answer of %s", entry->shown) : xstrdup("remembered answer of a URL");

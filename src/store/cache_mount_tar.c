@@ -25,7 +25,6 @@ static int stamp_entry(void *user, const WalkEntry *entry, Error *err)
         Hash *hash = user;
         const struct stat *st = &entry->st;
 
-        (void)err;
         hash_field(hash, entry->path, entry->path_size);
         hash_field_u64(hash, st->st_ino);
         hash_field_u64(hash, st->st_mode);

@@ -33,7 +33,7 @@ int container_dir_make(Store *store, const char *id, char **ret_path, Error *err
 int container_dir_remove(Store *store, const char *id, Error *err);
 /* The same in no time: moved into the lease's directory, and removed with it. Open files and mounts stay usable. */
 int container_dir_retire(Lease *lease, const char *id, Error *err);
-/* Removes the directories that killed removals have left. Best effort: whoever looks at containers does it. */
+/* Removes the directories that killed removals have left. Best effort. For commands that look at containers, once: it reads the directory of all. */
 void container_dirs_sweep(Store *store);
 
 typedef struct VolumeRecord {

@@ -86,9 +86,9 @@ static int tree_entry(void *user, const TarEntry *entry, Error *err)
 }
 
 /*
- * Reads the tar once: its digest, and the tree that its index must have. 0 sound, 1 not (why in `text`), -1. *ret_tree is NULL when the tar makes none.
+ * Reads the tar once: its digest, and the tree that its index must have. False: it is not sound, `text` says why.
  */
-static int read_layer(Fsck *fsck, const LayerInfo *info, ErofsTree **ret_tree, Buf *text, Error *err)
+static bool read_layer(Fsck *fsck, const LayerInfo *info, ErofsTree **ret_tree, Buf *text)
 {
         static const TarReaderOps ops = { .entry = tree_entry };
         _cleanup_(hash_freep) Hash *hash = hash_new(DIGEST_SHA256);
@@ -102,7 +102,7 @@ static int read_layer(Fsck *fsck, const LayerInfo *info, ErofsTree **ret_tree, B
 
         if (fd < 0) {
                 buf_puts(text, error_message(&broken));
-                return 1;
+                return false;
         }
         while ((n = fd_read_full(fd, fsck->buffer, READ_SIZE)) > 0) {
                 hash_add(hash, fsck->buffer, (size_t)n);
@@ -112,21 +112,21 @@ static int read_layer(Fsck *fsck, const LayerInfo *info, ErofsTree **ret_tree, B
         }
         if (n < 0) {
                 buf_putf(text, "its tar cannot be read: %s", strerror((int)-n));
-                return 1;
+                return false;
         }
         digest = hash_digest(hash);
         if (size != info->tar_size || !digest_equal(&digest, &info->diff_id)) {
                 buf_puts(text, "its tar does not match its digest");
-                return 1;
+                return false;
         }
         if (!error_is_set(&broken))
                 (void)tar_reader_finish(reader, &broken);
         if (error_is_set(&broken)) {
                 buf_puts(text, error_message(&broken));
-                return 1;
+                return false;
         }
         *ret_tree = TAKE_PTR(tree);
-        return 0;
+        return true;
 }
 
 /* Everything that needs a layer which is lost: its rows, the images that have it, with their names. */
@@ -203,7 +203,6 @@ static int check_layer(Fsck *fsck, const Digest *diff_id, Error *err)
         _cleanup_buf_ Buf text = BUF_INIT(64 * KIB);
         char name[DIGEST_TEXT_SIZE];
         LayerInfo info;
-        int r;
 
         if (layer_info(fsck->store, diff_id, &info, err) < 0) {
                 if (err->code != ERROR_NOT_FOUND)
@@ -212,10 +211,7 @@ static int check_layer(Fsck *fsck, const Digest *diff_id, Error *err)
                 return 0;
         }
         fsck->result->n_layers++;
-        r = read_layer(fsck, &info, &tree, &text, err);
-        if (r < 0)
-                return -1;
-        if (r == 0)
+        if (read_layer(fsck, &info, &tree, &text))
                 return check_index(fsck, &info, tree, err) < 0 ? -1 : check_fs(fsck, diff_id, err);
         if (fsck->repair && drop_layer(fsck, diff_id, err) < 0)
                 return -1;

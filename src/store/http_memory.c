@@ -81,7 +81,8 @@ void http_memory_touch(Store *store, const char *url)
 
 /* --- as part of the cache --- */
 
-static int look_at(Store *store, int dir_fd, const char *name, HttpMemoryEntry *ret, Error *err)
+/* The entry that a file of the directory holds. False: it is none, or has gone. */
+static bool look_at(int dir_fd, const char *name, HttpMemoryEntry *ret)
 {
         _cleanup_buf_ Buf text = BUF_INIT(2 * HTTP_MEMORY_ETAG_MAX + SHOWN_MAX);
         _cleanup_strlist_ StrList lines = { 0 };
@@ -89,13 +90,13 @@ static int look_at(Store *store, int dir_fd, const char *name, HttpMemoryEntry *
         struct stat st;
 
         if (digest_parse_hex(DIGEST_SHA256, name, &ret->key, &ignored) < 0 || fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return 0;
+                return false;
         ret->size = (uint64_t)st.st_blocks * 512;
         ret->last_used = (Timestamp)st.st_mtim.tv_sec * NSEC_PER_SEC + st.st_mtim.tv_nsec;
         if (file_read(dir_fd, name, &text) == 0)
                 strlist_split(&lines, buf_str(&text), '\n');
         ret->shown = lines.n_items > 4 ? str_printable(lines.items[4], strlen(lines.items[4])) : xstrdup("");
-        return 1;
+        return true;
 }
 
 int http_memory_list(Store *store, int (*each)(void *user, const HttpMemoryEntry *entry, Error *err), void *user, Error *err)
@@ -109,8 +110,7 @@ int http_memory_list(Store *store, int (*each)(void *user, const HttpMemoryEntry
         while (r >= 0 && (entry = readdir(dir))) {
                 HttpMemoryEntry found = { 0 };
 
-                r = look_at(store, fd, entry->d_name, &found, err);
-                if (r > 0)
+                if (look_at(fd, entry->d_name, &found))
                         r = each(user, &found, err);
                 free(found.shown);
         }
