@@ -1,5 +1,5 @@
 /*
- * mica system df, fsck, info.
+ * mica system fsck, info.
  */
 #include <ctype.h>
 #include <stdlib.h>

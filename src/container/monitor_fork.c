@@ -1,3 +1,4 @@
+/* The two sides of a fork: the command that starts a container, and the process that is going to be its monitor. monitor.h has the order. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

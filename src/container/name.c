@@ -1,3 +1,4 @@
+/* Names of containers: made up, and checked. */
 #include <string.h>
 
 #include "base/mem.h"

@@ -1,3 +1,4 @@
+/* The root of a container, mounted: the layers of its image under its writable layer. */
 #include <errno.h>
 
 #include "base/fd.h"

@@ -1,3 +1,4 @@
+/* docker start: a monitor for a container that was made before. */
 #include <string.h>
 
 #include "container/attach.h"

@@ -1,3 +1,4 @@
+/* A new volume begins with what the image has at its place, as with docker. */
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>

@@ -117,5 +117,5 @@ int dockerfile_check_syntax(const char *filename, const void *text, size_t size,
 /* The text of a heredoc as a file or script gets it: leading tabs removed for "<<-". Heap string of *ret_size bytes. */
 char *dockerfile_heredoc_text(const DfHeredoc *heredoc, size_t *ret_size);
 
-/* Appends the tree as BuildKit's S-expressions: one "(node)" per child and line. For golden tests and `--dump`. */
+/* Appends the tree as BuildKit's S-expressions: one "(node)" per child and line. For the golden tests. */
 void dockerfile_dump(const Dockerfile *df, Buf *out);

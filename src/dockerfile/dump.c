@@ -1,3 +1,4 @@
+/* A syntax tree as text, in the form that BuildKit's parser tests have theirs: what the golden tests compare. */
 #include <string.h>
 
 #include "base/str.h"

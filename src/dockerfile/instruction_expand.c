@@ -1,3 +1,4 @@
+/* An instruction with its variables replaced: which of its words BuildKit expands, and how each is judged again afterwards. */
 #include <string.h>
 
 #include "base/mem.h"

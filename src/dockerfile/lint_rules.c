@@ -1,3 +1,4 @@
+/* The table of build checks. */
 #include "dockerfile/lint.h"
 
 #define PAGE(name) "https://docs.docker.com/go/dockerfile/rule/" name "/"

@@ -1,3 +1,4 @@
+/* STOPSIGNAL: a name as docker knows it, or a number. */
 #include <string.h>
 
 #include "base/str.h"

@@ -1,3 +1,4 @@
+/* The master side of a container's terminal, which the runtime sends over a socket. */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>

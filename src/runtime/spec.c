@@ -1,3 +1,4 @@
+/* A RunSpec: adding a mount to it, and giving back what it owns. */
 #include "runtime/runtime.h"
 
 #include <string.h>
