@@ -8,6 +8,7 @@
 #include "build/engine.h"
 #include "build/named.h"
 #include "build/sbom.h"
+#include "dockerfile/from.h"
 #include "http/client.h"
 
 BuildStage *stage_new(BuildTarget *target)
@@ -311,16 +312,20 @@ static int need_stage(BuildStage *stage, Error *err)
 
 /* --- all stages --- */
 
-/* One way to write a platform, so that equal stages of different targets have equal keys. What is no platform is an error where it is needed. */
-static void normalize_platform(BuildStage *stage)
+/* One way to write a platform, so that equal stages of different targets have equal keys. */
+static int normalize_platform(BuildStage *stage, const ExpandUse *use, Error *err)
 {
         _cleanup_platform_ Platform platform = { 0 };
-        _cleanup_error_ Error ignored = ERROR_INIT;
 
-        if (!stage->platform || platform_parse(stage->platform, &platform, &ignored) < 0)
-                return;
+        if (from_check_platform(stage->target->global, stage->parsed->from, stage->platform, use, &stage->build->diagnosis, err) < 0)
+                return -1;
+        if (!stage->platform)
+                return 0;
+        if (platform_parse(stage->platform, &platform, err) < 0)
+                return -1;
         free(stage->platform);
         stage->platform = platform_format(&platform, false);
+        return 0;
 }
 
 /* A named context with the name of a stage stands in its place. */
@@ -342,13 +347,14 @@ static int plan_bases(BuildTarget *target, Error *err)
 
         target->first = build->n_stages;
         for (size_t i = 0; i < n; i++) {
+                _cleanup_expand_use_ ExpandUse use = EXPAND_USE_INIT;
                 BuildStage *stage = stage_new(target);
 
                 stage->index = i;
                 stage->parsed = &build->parsed->items[i];
-                if (global_scope_from(target->global, stage->parsed->from, &stage->base_name, &stage->platform, NULL, NULL, &build->diagnosis, err) < 0)
+                if (global_scope_from(target->global, stage->parsed->from, &stage->base_name, &stage->platform, NULL, &use, &build->diagnosis, err) < 0 ||
+                    normalize_platform(stage, &use, err) < 0 || from_check_name(stage->parsed->from, &build->diagnosis, err) < 0)
                         return -1;
-                normalize_platform(stage);
                 replace_stage(stage);
                 free(stage->label);
                 stage->label = n == 1 ? xstrdup("") : stage->parsed->name ? xstrdup(stage->parsed->name) : xasprintf("stage-%zu", i);
@@ -376,6 +382,8 @@ static int plan_reachable(BuildTarget *target, size_t wanted, Error *err)
         for (size_t i = 0; i < n; i++) {
                 const BuildNamedContext *named = named_find(build, stages[i]->base_name, asked_platform(stages[i]));
 
+                if (base_of[i] < 0 && !named && !stages[i]->replaced && from_check_base(stages[i]->parsed->from, names[i], &build->diagnosis, err) < 0)
+                        return -1;
                 if (base_of[i] >= 0 && (!named || !stages[base_of[i]]->replaced || str_starts(named->value, "target:")))
                         stages[i]->base = stages[base_of[i]];
         }
@@ -386,11 +394,11 @@ int build_plan(Build *build, Error *err)
 {
         size_t wanted;
 
-        if (stages_target(build->parsed, build->options->target, &wanted, err) < 0)
-                return -1;
         for (size_t i = 0; i < build->n_targets; i++)
                 if (plan_bases(&build->targets[i], err) < 0)
                         return -1;
+        if (stages_target(build->parsed, build->options->target, &wanted, err) < 0)
+                return -1;
         context_make_stage(build);
         for (size_t i = 0; i < build->n_targets; i++) {
                 BuildTarget *target = &build->targets[i];

@@ -226,7 +226,7 @@ char *dockerfile_suggest(const char *word, const char *const *candidates, size_t
                         match = candidates[i];
                 }
         }
-        if (!match)
+        if (str_empty(match)) /* the empty name is near to every short one, and no help */
                 return NULL;
         if (fold_case) {
                 _cleanup_free_ char *upper = str_upper(word);

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "dockerfile/directive.h"
+#include "dockerfile/from.h"
 #include "dockerfile/image_name.h"
 #include "dockerfile/lint_private.h"
 #include "dockerfile/text.h"
@@ -263,9 +264,6 @@ static int check_from(LintRun *run, size_t index, Error *err)
         const Instruction *from = run->stages->items[index].from;
         LintConfig config = lint_config_merge(&run->config, from->comments, from->n_comments);
         _cleanup_expand_use_ ExpandUse image_use = EXPAND_USE_INIT, platform_use = EXPAND_USE_INIT;
-        _cleanup_error_ Error inner = ERROR_INIT;
-        _cleanup_free_ char *suggestion = NULL;
-        PlatformName parsed;
         int r;
 
         r = global_scope_from(run->global, from, &run->base_names[index], &run->platforms[index], &image_use, &platform_use, run->diag, err);
@@ -273,27 +271,11 @@ static int check_from(LintRun *run, size_t index, Error *err)
         warn_undeclared(run, &config, from, &platform_use.undefined);
         if (r < 0)
                 return -1;
-        if (!run->platforms[index])
-                return 0;
-        check_platform(run, &config, from, run->platforms[index], &platform_use);
-        suggestion = global_scope_suggest(run->global, &platform_use.undefined);
-        if (platform_name_parse(run->platforms[index], &parsed, &inner) < 0)
-                return diagnosis_set(run->diag, err, ERROR_INVALID, from->filename, from->from.platform_pos, from->range, "failed to parse platform %s: %s%s",
-                                     from->from.platform, error_message(&inner), suggestion ? suggestion : "");
-        return 0;
-}
-
-static int check_base_name(LintRun *run, size_t index, Error *err)
-{
-        const Instruction *from = run->stages->items[index].from;
-        _cleanup_error_ Error inner = ERROR_INIT;
-        _cleanup_free_ char *quoted = NULL;
-
-        if (run->base_of[index] >= 0 || streq(run->base_names[index], "scratch") || image_name_check(run->base_names[index], &inner) == 0)
-                return 0;
-        quoted = text_quoted(run->base_names[index]);
-        return diagnosis_set(run->diag, err, ERROR_INVALID, from->filename, from->from.image.pos, from->range, "failed to parse stage name %s: %s", quoted,
-                             error_message(&inner));
+        if (run->platforms[index])
+                check_platform(run, &config, from, run->platforms[index], &platform_use);
+        if (from_check_platform(run->global, from, run->platforms[index], &platform_use, run->diag, err) < 0)
+                return -1;
+        return from_check_name(from, run->diag, err);
 }
 
 /* ---- all together ---- */
@@ -323,7 +305,7 @@ static int plan(LintRun *run, Error *err)
                 error_done(err);
         }
         for (size_t i = 0; i < n; i++)
-                if (check_base_name(run, i, err) < 0)
+                if (run->base_of[i] < 0 && from_check_base(run->stages->items[i].from, run->base_names[i], run->diag, err) < 0)
                         return -1;
         if (lint_ask_bases(run, err) < 0)
                 return -1;

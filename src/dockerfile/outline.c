@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "dockerfile/from.h"
 
 /* What one stage declares and reads. */
 typedef struct OutlineStage {
@@ -10,7 +11,7 @@ typedef struct OutlineStage {
         bool walked, collected;
         LintBase base;
         OutlineList args, secrets, ssh, caches;
-        StrList used;    /* arguments that count: declared here, or named by FROM; and those that their values are made of */
+        StrList used;    /* arguments that count: declared here, or named by FROM; in the end also those that their values are made of */
         Map *used_names; /* the same as a set; NULL while it is empty */
         size_t *sources; /* stages that it copies or mounts from */
         size_t n_sources, capacity;
@@ -21,6 +22,8 @@ typedef struct Outliner {
         const LintOptions *options;
         Diagnosis *diag;
         GlobalScope *global;
+        GlobalScope *platform; /* what is set before the first ARG */
+        Map *set;              /* names of the global ARGs that have a value so far */
         OutlineStage *items;
         int *base_of;
         char **base_names;
@@ -86,58 +89,65 @@ static void list_add(OutlineList *list, const OutlineItem *item, bool replace)
 
 /* --- arguments before the first FROM --- */
 
+/* Which names are set, for finding those that a value is made of: what they are set to does not matter for that. */
+static const char *get_if_set(const void *user, const char *name)
+{
+        const Outliner *o = user;
+
+        return map_has(o->set, name) || global_scope_get(o->platform, name) ? "set" : NULL;
+}
+
 static void note_global_pair(Outliner *o, const Instruction *in, const DfPair *pair)
 {
-        ExpandEnv env = global_scope_env(o->global);
+        ExpandEnv env = { get_if_set, o };
         const ExpandOptions options = { .escape = in->escape };
         _cleanup_expand_use_ ExpandUse use = EXPAND_USE_INIT;
         _cleanup_error_ Error ignored = ERROR_INIT;
         _cleanup_free_ char *text = NULL;
-        size_t at;
+        bool given = global_scope_build_arg(o->global, pair->key) != NULL;
+        size_t at, n_before = o->global_args.n_items;
 
         list_add(&o->global_args,
                  &(OutlineItem){ .name = (char *)pair->key,
-                                 .value = (char *)global_scope_get(o->global, pair->key),
+                                 .value = (char *)(pair->value || given ? global_scope_get(o->global, pair->key) : NULL),
                                  .description = (char *)pair->doc,
                                  .range = in->range },
                  true);
         at = (size_t)(list_find(&o->global_args, pair->key) - o->global_args.items);
         GROW(o->global_uses, o->uses_capacity, o->global_args.n_items);
-        if (at + 1 == o->global_args.n_items)
+        if (at == n_before)
                 o->global_uses[at] = (StrList){ 0 };
-        if (!pair->value || global_scope_build_arg(o->global, pair->key))
-                return;
-        /* It was expanded once already, so this cannot fail. */
-        (void)expand_word(&text, pair->value, &env, &options, &use, &ignored);
+        if (pair->value && !given)
+                (void)expand_word(&text, pair->value, &env, &options, &use, &ignored); /* would have failed before, when it does */
+        /* A value that is made of the old one is made of what that was made of. */
+        if (!strlist_has(&use.used, pair->key))
+                strlist_done(&o->global_uses[at]);
         for (size_t i = 0; i < use.used.n_items; i++)
                 if (!streq(use.used.items[i], pair->key) && !strlist_has(&o->global_uses[at], use.used.items[i]))
                         strlist_add(&o->global_uses[at], use.used.items[i]);
+        if (pair->value || given)
+                map_set(o->set, pair->key, NULL);
 }
 
-static bool add_used(OutlineStage *stage, const char *name)
+static void use_arg(OutlineStage *stage, const char *name)
 {
         if (!stage->used_names)
                 stage->used_names = map_new(NULL);
         if (map_has(stage->used_names, name))
-                return false;
+                return;
         map_set(stage->used_names, name, NULL);
         strlist_add(&stage->used, name);
-        return true;
 }
 
-/* Marks an argument and, when it is a global one, those that its value is made of. Not by recursion: a chain of them may be as long as the file. */
-static void use_arg(Outliner *o, OutlineStage *stage, const char *name)
+/* Adds what global arguments are made of; one that the stage declares again is its own. Not by recursion: a chain of them may be as long as the file. */
+static void use_sources_of_args(const Outliner *o, OutlineStage *stage)
 {
-        size_t at = stage->used.n_items;
-
-        if (!add_used(stage, name))
-                return;
-        for (; at < stage->used.n_items; at++) {
-                const OutlineItem *global = list_find(&o->global_args, stage->used.items[at]);
+        for (size_t at = 0; at < stage->used.n_items; at++) {
+                const OutlineItem *global = list_find(&stage->args, stage->used.items[at]) ? NULL : list_find(&o->global_args, stage->used.items[at]);
                 const StrList *uses = global ? &o->global_uses[global - o->global_args.items] : NULL;
 
                 for (size_t i = 0; uses && i < uses->n_items; i++)
-                        add_used(stage, uses->items[i]);
+                        use_arg(stage, uses->items[i]);
         }
 }
 
@@ -171,7 +181,7 @@ static int walk_arg(Outliner *o, OutlineStage *stage, const Instruction *in, Err
                 const DfPair *pair = &in->pairs.items[i];
                 bool given = global_scope_build_arg(o->global, pair->key) != NULL;
 
-                use_arg(o, stage, pair->key);
+                use_arg(stage, pair->key);
                 /* A bare ARG of a global one stands for that. */
                 if (!pair->value && !given && global_scope_get(o->global, pair->key))
                         continue;
@@ -216,14 +226,14 @@ static int walk_instruction(Outliner *o, OutlineStage *stage, const Instruction 
 
         if (source->kind == INSTRUCTION_ARG)
                 return walk_arg(o, stage, source, err);
-        if (source->kind != INSTRUCTION_ENV && source->kind != INSTRUCTION_RUN && source->kind != INSTRUCTION_COPY)
-                return 0;
         if (instruction_expand(&in, source, &env, NULL, o->diag, err) < 0)
                 return -1;
         if (in->kind == INSTRUCTION_RUN)
                 return walk_run(o, stage, in, err);
         if (in->kind == INSTRUCTION_COPY)
                 return walk_from(o, stage, in, in->copy.from, err);
+        if (in->kind != INSTRUCTION_ENV)
+                return 0;
         for (size_t i = 0; i < in->pairs.n_items; i++)
                 if (stage_scope_set(&stage->scope, in->pairs.items[i].key, in->pairs.items[i].value, err) < 0)
                         return -1;
@@ -287,8 +297,9 @@ static void merge(OutlineList *to, const OutlineList *from)
                 list_add(to, &from->items[i], false);
 }
 
-static void collect_stage(Outliner *o, Outline *ret, const OutlineStage *stage)
+static void collect_stage(Outliner *o, Outline *ret, OutlineStage *stage)
 {
+        use_sources_of_args(o, stage);
         for (size_t i = 0; i < stage->used.n_items; i++) {
                 const OutlineItem *arg = list_find(&stage->args, stage->used.items[i]);
 
@@ -350,7 +361,7 @@ static void sort_list(OutlineList *list)
         list->index = NULL;
 }
 
-static int outline_stages(Outliner *o, size_t target, Outline *ret, Error *err)
+static int outline_stages(Outliner *o, size_t *ret_target, Outline *ret, Error *err)
 {
         size_t n = o->stages->n_items;
         _cleanup_free_ bool *needed = NEW_ARRAY(bool, n);
@@ -359,19 +370,26 @@ static int outline_stages(Outliner *o, size_t target, Outline *ret, Error *err)
                 _cleanup_expand_use_ ExpandUse image = EXPAND_USE_INIT, platform_use = EXPAND_USE_INIT;
                 _cleanup_free_ char *platform = NULL;
 
-                if (global_scope_from(o->global, o->stages->items[i].from, &o->base_names[i], &platform, &image, &platform_use, o->diag, err) < 0)
+                const Instruction *from = o->stages->items[i].from;
+
+                if (global_scope_from(o->global, from, &o->base_names[i], &platform, &image, &platform_use, o->diag, err) < 0 ||
+                    from_check_platform(o->global, from, platform, &platform_use, o->diag, err) < 0 || from_check_name(from, o->diag, err) < 0)
                         return -1;
                 for (size_t j = 0; j < image.used.n_items; j++)
-                        use_arg(o, &o->items[i], image.used.items[j]);
+                        use_arg(&o->items[i], image.used.items[j]);
                 for (size_t j = 0; j < platform_use.used.n_items; j++)
-                        use_arg(o, &o->items[i], platform_use.used.items[j]);
+                        use_arg(&o->items[i], platform_use.used.items[j]);
         }
-        if (stages_reachable(o->stages, (const char *const *)o->base_names, target, needed, o->base_of, o->diag, err) < 0)
+        if (stages_target(o->stages, o->options->target, ret_target, err) < 0 ||
+            stages_reachable(o->stages, (const char *const *)o->base_names, *ret_target, needed, o->base_of, o->diag, err) < 0)
                 return -1;
+        for (size_t i = 0; i < n; i++)
+                if (o->base_of[i] < 0 && from_check_base(o->stages->items[i].from, o->base_names[i], o->diag, err) < 0)
+                        return -1;
         for (size_t i = 0; i < n; i++)
                 if (needed[i] && walk_stage(o, &o->stages->items[i], err) < 0)
                         return -1;
-        collect(o, ret, target);
+        collect(o, ret, *ret_target);
         return 0;
 }
 
@@ -399,27 +417,30 @@ static void outliner_done(Outliner *o)
         free(o->items);
         free(o->base_of);
         free(o->base_names);
+        map_free(o->set);
+        global_scope_free(o->platform);
         global_scope_free(o->global);
 }
 
 int outline_make(Outline *ret, const Stages *stages, const LintOptions *options, Diagnosis *diag, Error *err)
 {
         size_t target, n = stages->n_items;
-        Outliner o = { .stages = stages, .options = options, .diag = diag };
+        Outliner o = { .stages = stages, .options = options, .diag = diag, .set = map_new(NULL) };
+        Stages without_args = *stages;
         const FromInstruction *from;
         int r;
 
-        if (stages_target(stages, options->target, &target, err) < 0)
-                return -1;
+        without_args.n_global_args = 0;
         o.items = NEW_ARRAY(OutlineStage, n);
         o.base_of = NEW_ARRAY(int, n);
         o.base_names = NEW_ARRAY(char *, n);
         r = global_scope_new(&o.global, stages, &options->scope, diag, err);
+        r = r == 0 ? global_scope_new(&o.platform, &without_args, &options->scope, diag, err) : r;
         for (size_t i = 0; r == 0 && i < stages->n_global_args; i++)
                 for (size_t j = 0; j < stages->global_args[i].pairs.n_items; j++)
                         note_global_pair(&o, &stages->global_args[i], &stages->global_args[i].pairs.items[j]);
         if (r == 0)
-                r = outline_stages(&o, target, ret, err);
+                r = outline_stages(&o, &target, ret, err);
         outliner_done(&o);
         if (r < 0)
                 return -1;
