@@ -5,7 +5,7 @@
  *
  * The rules are those of BuildKit (tonistiigi/fsutil, copy/copy.go): a directory source copies its contents; an existing destination directory keeps its own
  * metadata, directories inside a copied tree take the source's; created parents are 0755 (or --chmod's octal value) and belong to --chown; wildcards may match
- * nothing, literal paths may not.
+ * nothing, but literal paths and the directories in front of wildcards must be there.
  */
 #pragma once
 

@@ -70,7 +70,7 @@ static int match_below(SourceTree *tree, TreeNode *node, const char *prefix, con
         return 0;
 }
 
-/* Resolves wildcards: the part before the first component with one is followed, the rest is matched. Without wildcards the path itself. */
+/* Resolves wildcards: the part before the first component with one is followed and must be there, the rest is matched. Without wildcards the path itself. */
 static int expand_wildcards(SourceTree *tree, const char *path, StrList *paths, Error *err)
 {
         const char *at = path;
@@ -94,7 +94,9 @@ static int expand_wildcards(SourceTree *tree, const char *path, StrList *paths, 
                 TreeNode *node;
                 int found = source_tree_find(tree, prefix, true, &node, err);
 
-                return found > 0 ? match_below(tree, node, prefix, at, paths, err) : found;
+                if (found == 0)
+                        return error_set(err, ERROR_NOT_FOUND, "\"/%s\": not found in the %s", prefix, source_tree_name(tree));
+                return found > 0 ? match_below(tree, node, prefix, at, paths, err) : -1;
         }
 }
 

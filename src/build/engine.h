@@ -264,7 +264,8 @@ int run_check_allowed(const Build *build, const RunInstruction *run, Error *err)
 int stage_mount(BuildStage *stage, const char *upper, const char *work, const char *target, Rootfs **ret, Error *err);
 /* User and groups that a process has in a root. NOT_FOUND: an unknown name. */
 int root_ids(int root_fd, const char *spec, Ids *ret, Error *err);
-/* Who owns what COPY --chown and WORKDIR make (ids_resolve_owner()). `root_fd` -1: names are INVALID, as nothing is known about them. */
+/* Who owns what COPY --chown and WORKDIR make (ids_resolve_owner()). `root_fd` -1 (no layers, or none that count): names are
+ * INVALID, as nothing is known about them. */
 int root_owner(int root_fd, const char *spec, uint32_t *ret_uid, uint32_t *ret_gid, Error *err);
 /* A new directory below the lease's: its absolute path, new string. */
 char *build_make_dir(Build *build, const char *kind, Error *err);

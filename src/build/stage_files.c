@@ -94,12 +94,27 @@ int root_ids(int root_fd, const char *spec, Ids *ret, Error *err)
         return ids_resolve(spec, passwd.data, passwd.size, group.data, group.size, ret, err);
 }
 
+/* "12", "root", "12:root", ":5" */
+static bool is_known_without_files(const char *spec)
+{
+        const char *colon = strchr(spec, ':');
+        size_t n = colon ? (size_t)(colon - spec) : strlen(spec);
+
+        if (strspn(spec, "0123456789") != n && !(n == 4 && str_starts(spec, "root")))
+                return false;
+        return !colon || is_known_without_files(colon + 1);
+}
+
 int root_owner(int root_fd, const char *spec, uint32_t *ret_uid, uint32_t *ret_gid, Error *err)
 {
         _cleanup_buf_ Buf passwd = BUF_INIT(ACCOUNTS_MAX), group = BUF_INIT(ACCOUNTS_MAX);
 
-        if (root_fd < 0 && spec[strspn(spec, "0123456789:")] && !streq(spec, "root") && !streq(spec, "root:root"))
-                return error_set(err, ERROR_INVALID, "invalid user '%s': with --link the image below is not looked at, so give numbers, not names", spec);
+        if (root_fd < 0 && !is_known_without_files(spec))
+                return error_set(
+                        err, ERROR_INVALID,
+                        "invalid user '%s': there is no /etc/passwd to look it up in (FROM scratch, or --link, which does not see the image below), so "
+                        "give numbers, not names",
+                        spec);
         if (read_accounts(root_fd, "etc/passwd", &passwd, err) < 0 || read_accounts(root_fd, "etc/group", &group, err) < 0)
                 return -1;
         return ids_resolve_owner(spec, passwd.data, passwd.size, group.data, group.size, ret_uid, ret_gid, err);

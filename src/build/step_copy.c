@@ -250,7 +250,7 @@ int copy_step_run(BuildStage *stage, Work *work, Digest *ret_diff_id, Error *err
                 root_fd = rootfs_fd(rootfs);
         }
         if (owner.set) {
-                if (root_owner(root_fd, work->plan.chown, &owner.uid, &owner.gid, err) < 0)
+                if (root_owner(stage->n_layers > 0 ? root_fd : -1, work->plan.chown, &owner.uid, &owner.gid, err) < 0)
                         return error_wrap(err, "--chown=%s", work->plan.chown);
         }
         dest = dest_new(root_fd);

@@ -33,7 +33,7 @@ int workdir_step_run(BuildStage *stage, Work *work, Digest *ret_diff_id, Error *
 
         if (stage_mount(stage, NULL, NULL, NULL, &rootfs, err) < 0)
                 return -1;
-        if (!str_empty(user) && root_owner(rootfs_fd(rootfs), user, &dirs.uid, &dirs.gid, err) < 0)
+        if (!str_empty(user) && root_owner(stage->n_layers > 0 ? rootfs_fd(rootfs) : -1, user, &dirs.uid, &dirs.gid, err) < 0)
                 return -1;
         dest = dest_new(rootfs_fd(rootfs));
         if (dest_make_dirs(dest, path, &dirs, &node, err) < 0)

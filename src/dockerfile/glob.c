@@ -50,7 +50,8 @@ static int take_class_char(const char **p, const char *end, uint32_t *ret)
         return *p == end ? -1 : 0;
 }
 
-static int take_class(Glob *glob, const char **p, const char *end, Error *err)
+/* `ordered`: a range may not run backwards (to filepath.Match it is one that holds nothing). */
+static int take_class(Glob *glob, const char **p, const char *end, bool ordered, Error *err)
 {
         GlobPart *part = add_part(glob, GLOB_CLASS);
         size_t capacity = 0;
@@ -68,7 +69,7 @@ static int take_class(Glob *glob, const char **p, const char *end, Error *err)
                 range.last = range.first;
                 if (**p == '-') {
                         (*p)++;
-                        if (take_class_char(p, end, &range.last) < 0)
+                        if (take_class_char(p, end, &range.last) < 0 || (ordered && range.last < range.first))
                                 return bad_pattern(err);
                 }
                 GROW(part->ranges, capacity, part->n_ranges + 1);
@@ -95,7 +96,7 @@ int glob_compile(Glob *ret, const char *pattern, bool double_star, Error *err)
                         add_part(&glob, GLOB_ANY);
                         p++;
                 } else if (*p == '[') {
-                        if (take_class(&glob, &p, end, err) < 0)
+                        if (take_class(&glob, &p, end, double_star, err) < 0)
                                 return -1;
                 } else {
                         if (*p == '\\' && ++p == end)

@@ -203,9 +203,19 @@ int pattern_trim_suffix(Buf *out, const char *pattern, const char *value, bool l
         return 0;
 }
 
-static bool is_name(char c)
+/* Behind the name that begins at `p`: letters, digits and '_' of any script. */
+static const char *name_end(const char *p)
 {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+        const char *end = p + strlen(p);
+        size_t n;
+
+        for (; p < end; p += n) {
+                uint32_t rune = rune_at(p, end, &n);
+
+                if (rune != '_' && !rune_is_letter(rune) && !rune_is_digit(rune))
+                        break;
+        }
+        return p;
 }
 
 /* The template language of the regular expressions that BuildKit replaces with. */
@@ -213,7 +223,7 @@ static void put_replacement(Buf *out, const char *replacement, const Units *text
 {
         for (const char *p = replacement; *p;) {
                 bool braces = p[0] == '$' && p[1] == '{';
-                const char *name = p + 1 + braces, *end = name;
+                const char *name = p + 1 + braces, *end;
 
                 if (*p != '$') {
                         buf_putc(out, *p++);
@@ -224,8 +234,7 @@ static void put_replacement(Buf *out, const char *replacement, const Units *text
                         p += 2;
                         continue;
                 }
-                while (is_name(*end))
-                        end++;
+                end = name_end(name);
                 if (end == name || (braces && *end != '}')) {
                         buf_putc(out, *p++); /* not a template */
                         continue;

@@ -218,7 +218,7 @@ int ids_resolve_owner(const char *spec, const char *passwd, size_t passwd_size, 
                 r = streq(colon + 1, "root") ? 0 : given_id(colon + 1, &found);
                 if (r < 0)
                         return error_set(err, ERROR_INVALID, "group '%s' is out of range: numbers go from 0 to 2147483647", colon + 1);
-                if (streq(colon + 1, "root"))
+                if (streq(colon + 1, "root") || !colon[1])
                         gid = 0;
                 else if (r > 0 || find_name(group ? group : "", group_size, colon + 1, &found, NULL))
                         gid = found;

@@ -31,8 +31,8 @@ int ids_resolve(const char *spec, const char *passwd, size_t passwd_size, const 
 
 /*
  * Who owns what COPY --chown and WORKDIR make, which is another rule: a number is both user and group and is not looked up; a name is itself and its group of
- * passwd; a group given changes the group. Names that no line has count as 0 (a user) or change nothing (a group). INVALID: a number beyond 2^31-1.
- * Source: BuildKit's readUser().
+ * passwd; a group given changes the group ("user:" is group 0). Names that no line has count as 0 (a user) or change nothing (a group). INVALID: a number
+ * beyond 2^31-1. Source: BuildKit's readUser().
  */
 int ids_resolve_owner(const char *spec, const char *passwd, size_t passwd_size, const char *group, size_t group_size, uint32_t *ret_uid, uint32_t *ret_gid,
                       Error *err);
