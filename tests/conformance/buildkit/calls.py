@@ -38,7 +38,7 @@ CHECKS = {
         ["FROM busybox\nWORKDIR /a\n", "FROM busybox\nWORKDIR /a\nWORKDIR b\n", "FROM scratch\nWORKDIR /\nWORKDIR x\n", "FROM scratch AS a\nWORKDIR /a\nFROM a\nWORKDIR b\n", "FROM scratch\nARG D=/x\nWORKDIR $D\n"]),
     "UndefinedVar": (
         ["FROM scratch\nENV a=${b:+c}\n", "FROM scratch\nENV a=${b-c}\n", "FROM scratch\nENV a=${b:-c}\n", "FROM scratch\nENV a=$b\n", "FROM scratch\nCOPY $x /y\n", "FROM scratch\nARG FOO=1\nLABEL a=$FO\n", "FROM scratch\nENV PATH=$PAHT:/x\n", "FROM scratch\nWORKDIR /$d\n", "ARG G=1\nFROM scratch\nLABEL g=$G\n",
-         "FROM scratch AS a\nARG X=1\nFROM scratch\nLABEL x=$X\n", "FROM busybox\nENV a=$PAT\n"],
+         "FROM scratch AS a\nARG X=1\nFROM scratch\nLABEL x=$X\n", "FROM busybox\nENV a=$PAT\n", "FROM scratch\nENV $N=1\nLABEL a=$B\n"],
         ["FROM scratch\nARG b\nENV a=$b\n", "FROM busybox\nRUN echo $b\n", "FROM busybox\nENV a=$PATH\n", "FROM scratch\nENV a='$b'\n", "FROM scratch\nENV a=\\$b\n",
          "FROM rich\nLABEL a=$RICH\n", "FROM scratch AS a\nENV X=1\nFROM a\nLABEL x=$X\n", "FROM scratch\nARG HTTP_PROXY\nLABEL p=$HTTP_PROXY\n", "FROM scratch\nARG TARGETARCH\nLABEL p=$TARGETARCH\n"]),
     "MultipleInstructionsDisallowed": (
@@ -110,6 +110,16 @@ CALLS = [
     "FROM scratch AS a\nFROM scratch AS a\nFROM a AS c\n",
     "FROM busybox\nRUN --mount=type=cache,target=/c true\nRUN --mount=type=cache,id=i,target=/d,sharing=locked true\n",
     "#option --target nosuch\nFROM scratch AS a\n",
+    "ARG TARGETSTAGE=${B:-x}\nARG B=80\nFROM busybox\nARG TARGETSTAGE=k\n",
+    "ARG B=1\nARG A=$B\nARG A=2\nFROM busybox\nARG A\n",
+    "ARG B=1\nARG A=$B\nARG A=$A-2\nFROM busybox\nARG A\n",
+    "ARG B=1\nARG A=$B\nFROM busybox\nARG A=2\n",
+    "ARG A=1\nARG A TARGETARCH\nFROM busybox\nARG A TARGETARCH\n",
+    "FROM busybox\nEXPOSE none\n",
+    "FROM busybox\nSTOPSIGNAL NOPE\n",
+    "FROM --platform=nope busybox AS a\nFROM scratch\n",
+    "FROM busybox: AS a\nFROM scratch\n",
+    "#option --target nosuch\nFROM $A AS a\n",
 ]
 
 

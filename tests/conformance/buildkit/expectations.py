@@ -75,7 +75,7 @@ RULES = [
          inside-own-ignore inside-empty-own-ignore add-git add-git-no-slash add-git-to-workdir add-git-refs add-git-checksum add-git-short-checksum
          add-git-owner-and-mode add-git-link add-git-exclude add-git-submodules add-git-keep add-git-keep-tag add-git-keep-subdir add-git-and-file
          add-git-two add-git-variable named-directory named-directory-ignore named-git named-git-subdir named-git-query named-git-protocol git-protocol named-http named-http-tar
-         policy-convert-git
+         policy-convert-git ignore-class-of-wildcards
          """, directory_time),
     Rule("epoch", "epoch-config epoch-scratch epoch-not-declared epoch-heredoc epoch-http", epoch_time),
     Rule("scratch-mount-points", "user-no-passwd scratch-leaves", lambda place, want, got: got is None and place.split(": ")[-1] in ("dev", "proc", "sys")),
@@ -103,6 +103,14 @@ RULES = [
     Rule("target-index", "option-target-index", refusal="BuildKit", says="could not be found"),
     Rule("stage-as-context", "named-target named-target-as-base", refusal="BuildKit", says="failed to find target a for context n"),
     Rule("context-platform-words", "context-platform-short", refusal="BuildKit", says="base"),
+    Rule("flag-letters", "exclude-letters", lambda place, want, got: place == "layer 0: p/ü.txt" and got is None),
+    Rule("platform-of-scratch", "platform-of-scratch", lambda place, want, got: place.startswith(".config.") and (want, got) in (("amd64", "arm64"), (None, "v8"))),
+    Rule("nothing-over-directory", "copy-nothing-over-dir", only("d ", "mica")),
+    Rule("classes", "ignore-class-of-wildcards", lambda place, want, got: place == "layer 0: p/a*" and got is None),
+    Rule("empty-wildcards", "wildcard-nothing-in-dir", refusal="BuildKit", says="lstat /d: no such file"),
+    Rule("parents-of-everything", "parents-everything", refusal="BuildKit", says="\"/\": not found"),
+    Rule("parents-dangling", "parents-dangling", refusal="BuildKit", says="/link\": not found"),
+    Rule("pattern-names", "copy-bang", refusal="BuildKit", says="/!a\": not found"),
     Rule("archive-links", "add-tar-through-link", refusal="BuildKit", says="no such file"),
 ]
 
