@@ -13,6 +13,7 @@ ArchiveIn *archive_in_new(Build *build, size_t max_text);
 void archive_in_free(ArchiveIn *in);
 DEFINE_CLEANUP(ArchiveIn *, archive_in_free)
 
+/* The next bytes of the stream; the sink does the same. Errors: LIMIT (a long text), and those of layer_import_write(). */
 int archive_in_write(ArchiveIn *in, const void *data, size_t size, Error *err);
 Sink archive_in_sink(ArchiveIn *in);
 

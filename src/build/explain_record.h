@@ -62,8 +62,10 @@ typedef struct ExplainRecord {
 
 void explain_record_done(ExplainRecord *record);
 void explain_step_done(ExplainStep *step);
+/* Adds a step; valid until the next one is added. Strings are copied, passwords in URLs cut out. */
 ExplainStep *explain_record_add(ExplainRecord *record, const char *stage, const char *text);
 void explain_step_add(ExplainStep *step, ExplainKind kind, const char *name, const char *value);
+/* `content`: what tells two contents apart. explain_step_finish() when all are there. */
 void explain_step_add_file(ExplainStep *step, const char *path, uint32_t mode, uint64_t owner, uint64_t content);
 /* Sorts the files; after the last one was added. */
 void explain_step_finish(ExplainStep *step);
@@ -96,6 +98,7 @@ typedef struct ExplainChanges {
 #define EXPLAIN_CHANGES_MAX 1000
 
 void explain_changes_done(ExplainChanges *changes);
+/* `change` is static, the rest is copied. Beyond EXPLAIN_CHANGES_MAX it is only counted. */
 void explain_changes_add(ExplainChanges *changes, ExplainKind kind, const char *name, const char *change, const char *before, const char *after);
 
 /* Adds what differs between two steps. */

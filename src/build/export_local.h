@@ -20,6 +20,7 @@ typedef struct LocalCopyOptions {
         BuildVertex *vertex;
 } LocalCopyOptions;
 
+/* Makes the directory when it is missing, and removes what a killed output left in it. `options` is copied, what it points to must live as long. */
 int local_copy_new(const LocalCopyOptions *options, LocalCopy **ret, Error *err);
 void local_copy_free(LocalCopy *copy);
 DEFINE_CLEANUP(LocalCopy *, local_copy_free)

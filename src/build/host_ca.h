@@ -7,4 +7,8 @@
 #include "build/engine.h"
 #include "build/stubs.h"
 
+/*
+ * Mounts the bundle into the container of `spec`, names it in variables that the image does not set, and lends it to the image's own place of it. Errors:
+ * NOT_FOUND (this host has none).
+ */
 int host_ca_prepare(Build *build, RunSpec *spec, Stubs *stubs, Error *err);

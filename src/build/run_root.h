@@ -21,6 +21,7 @@ typedef struct RunRoot {
         Buf tail;
 } RunRoot;
 
+/* Mounts the stage's layers under a new upper directory; fills in what is below `throwaway`. Whatever it returns, run_root_done() is to be called. */
 int run_root_mount(RunRoot *running, Error *err);
 /* Fills the spec, without its command when there is no RUN. */
 int run_root_spec(RunRoot *running, Error *err);

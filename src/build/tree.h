@@ -46,10 +46,12 @@ typedef struct TreeOptions {
         FileDigests *digests;        /* or NULL; must live as long as the tree */
 } TreeOptions;
 
+/* Reads nothing but the root itself. Errors: INVALID (not a directory), IO. */
 int source_tree_open(const TreeOptions *options, SourceTree **ret, Error *err);
 void source_tree_free(SourceTree *tree);
 DEFINE_CLEANUP(SourceTree *, source_tree_free)
 
+/* What belongs to the tree, as it was opened. */
 TreeNode *source_tree_root(SourceTree *tree);
 int source_tree_root_fd(const SourceTree *tree);
 const char *source_tree_name(const SourceTree *tree);

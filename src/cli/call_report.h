@@ -6,6 +6,7 @@
 #include "build/call.h"
 #include "json/writer.h"
 
+/* Append the text, or the JSON indented by two spaces. */
 int call_report_outline(const BuildCallResult *result, bool json, Buf *out, Error *err);
 int call_report_targets(const BuildCallResult *result, bool json, Buf *out, Error *err);
 int call_report_describe(bool json, Buf *out, Error *err);

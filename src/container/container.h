@@ -90,6 +90,7 @@ int container_restart(Store *store, const char *container, const char *signal, i
 int container_pause(Store *store, const char *container, bool paused, Error *err);
 
 typedef enum WaitCondition { WAIT_NOT_RUNNING, WAIT_NEXT_EXIT, WAIT_REMOVED } WaitCondition;
+/* Waits until the condition holds. *ret_status: the exit code; of WAIT_NEXT_EXIT that of the next end, also when it does not run yet. */
 int container_wait(Store *store, const char *container, WaitCondition condition, int *ret_status, Error *err);
 
 typedef struct ExecOptions {

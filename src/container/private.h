@@ -81,8 +81,10 @@ int container_load(Store *store, const char *name_or_id, Container **ret, Error 
  */
 int container_settle(Store *store, Container **container, Error *err);
 
+/* A record as it is, without a look at who lives. Fails when its texts are damaged. */
 int container_from_record(Store *store, const ContainerRecord *record, Container **ret, Error *err);
 
+/* Writes container->state into the record; container_set_status() only changes it in memory. `status`: copied. */
 int container_save_state(Store *store, const Container *container, Error *err);
 void container_set_status(Container *container, const char *status);
 bool container_state_is(const ContainerState *state, const char *status);
@@ -158,6 +160,7 @@ int container_fill_volume(int root_fd, const MountPoint *mount, Error *err);
 /* --- log --- */
 
 typedef struct LogWriter LogWriter;
+/* Appends to logs/json.log; without one when the log driver is "none". Errors: INVALID (max-size, max-file), IO. */
 int log_writer_open(const Container *container, LogWriter **ret, Error *err);
 void log_writer_free(LogWriter *writer); /* writes what is left of a line */
 DEFINE_CLEANUP(LogWriter *, log_writer_free)

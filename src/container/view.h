@@ -20,6 +20,7 @@ typedef struct View {
         int root_fd, lock_fd;
 } View;
 
+/* Enters a mount namespace. Errors: NOT_FOUND, CONFLICT (somebody holds the lock of a container that does not run). */
 int view_open(Store *store, const char *name, ViewKind kind, View *ret, Error *err);
 void view_close(View *view);
 #define _cleanup_view_ _cleanup_(view_close)

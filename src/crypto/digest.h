@@ -26,7 +26,7 @@ static inline bool digest_is_set(const Digest *d)
         return d->algorithm != DIGEST_NONE;
 }
 
-bool digest_equal(const Digest *a, const Digest *b);
+bool digest_equal(const Digest *a, const Digest *b);  /* two that are not set are */
 int digest_compare(const Digest *a, const Digest *b); /* a total order */
 size_t digest_size(const Digest *d);                  /* bytes: 32 or 64 */
 

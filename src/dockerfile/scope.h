@@ -65,6 +65,7 @@ void stage_scope_init(StageScope *scope, const GlobalScope *global, const StrLis
 void stage_scope_init_from(StageScope *scope, const StageScope *base);
 void stage_scope_done(StageScope *scope);
 
+/* The variables as expand_word() asks for them; valid while the scope is not changed. */
 ExpandEnv stage_scope_env(const StageScope *scope);
 const char *stage_scope_get(const StageScope *scope, const char *name);
 

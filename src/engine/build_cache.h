@@ -13,6 +13,7 @@
  */
 typedef struct CacheFilter CacheFilter;
 
+/* Errors: INVALID (unknown key, bad value or expression). */
 int cache_filter_new(const StrList *filters, CacheFilter **ret, Error *err);
 void cache_filter_free(CacheFilter *filter);
 DEFINE_CLEANUP(CacheFilter *, cache_filter_free)

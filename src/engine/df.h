@@ -17,4 +17,5 @@ typedef struct DfReport {
 } DfReport;
 
 void df_report_done(DfReport *report);
+/* n_active: images that have containers, containers that run, volumes that a container has, cache that running builds use. */
 int engine_df(Store *store, DfReport *ret, Error *err);

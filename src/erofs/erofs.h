@@ -23,6 +23,7 @@
 
 typedef struct ErofsTree ErofsTree;
 
+/* A tree that holds its root only. Threads: one. */
 ErofsTree *erofs_tree_new(void);
 void erofs_tree_free(ErofsTree *tree);
 DEFINE_CLEANUP(ErofsTree *, erofs_tree_free)

@@ -22,7 +22,9 @@ typedef struct OutputFile {
         bool named;       /* it has the temporary name */
 } OutputFile;
 
+/* Errors: INVALID (a directory). Then write to file->fd. */
 int output_file_open(OutputFile *file, const char *path, mode_t mode, Error *err);
+/* Synced, with its mode, under its name: over a regular file, or nothing. */
 int output_file_finish(OutputFile *file, Error *err);
 void output_file_done(OutputFile *file); /* without finish: nothing is left */
 

@@ -28,6 +28,9 @@ typedef struct JsonWriter {
         int failure; /* the first negative errno */
 } JsonWriter;
 
+/*
+ * Values in the order of the calls, with commas where they belong. Nothing fails on the way: the first failure is kept, and json_writer_finish() tells it.
+ */
 void json_writer_init(JsonWriter *writer, Buf *out, JsonWriteFlags flags);
 void json_writer_begin_object(JsonWriter *writer);
 void json_writer_end_object(JsonWriter *writer);

@@ -24,6 +24,7 @@ DEFINE_CLEANUP(HashFile *, hash_file_free)
 /* Before the first byte: what is large goes past the page cache (base/direct.h). */
 void hash_file_go_direct(HashFile *file);
 
+/* Appends. What fails on the other thread is told by a later call. */
 int hash_file_write(HashFile *file, const void *data, size_t size, Error *err);
 
 /*

@@ -70,6 +70,7 @@ const char *store_driver_reason(const Store *store); /* why that one, for people
 /* Protects everything that was written or looked up under it until it is released; also owns a private directory below tmp/. */
 typedef struct Lease Lease;
 
+/* `purpose` is for messages. Holds nothing yet. */
 int lease_new(Store *store, const char *purpose, Lease **ret, Error *err);
 void lease_free(Lease *lease); /* releases; removes its temporary directory */
 DEFINE_CLEANUP(Lease *, lease_free)
@@ -99,6 +100,7 @@ int lease_sync(Lease *lease, Error *err);
 
 typedef struct BlobWriter BlobWriter;
 
+/* A blob as a stream; it appears under its digest with the commit. Threads: one. */
 int blob_writer_open(Lease *lease, DigestAlgorithm algorithm, BlobWriter **ret, Error *err);
 void blob_writer_free(BlobWriter *writer); /* without commit: the bytes are dropped */
 DEFINE_CLEANUP(BlobWriter *, blob_writer_free)
@@ -146,6 +148,10 @@ int layer_writer_write_file(LayerWriter *writer, int fd, uint64_t offset, uint64
 ssize_t layer_writer_read(LayerWriter *writer, int fd, Error *err);
 /* A Sink over layer_writer_write(). */
 Sink layer_writer_sink(LayerWriter *writer);
+/*
+ * The end of the tar: the layer is in its place, pending until the lease is synced; one that is there already is fine. `expected_diff_id` and `ret` may be
+ * NULL. Errors: CORRUPT (another digest, a cut tar).
+ */
 int layer_writer_commit(LayerWriter *writer, const Digest *expected_diff_id, LayerInfo *ret, Error *err);
 
 /*
@@ -154,6 +160,7 @@ int layer_writer_commit(LayerWriter *writer, const Digest *expected_diff_id, Lay
  */
 typedef struct LayerImport LayerImport;
 
+/* The first bytes decide about the codec, so that an error may come with any write. Threads: one. */
 int layer_import_open(Lease *lease, bool keep_blob, LayerImport **ret, Error *err);
 void layer_import_free(LayerImport *import);
 DEFINE_CLEANUP(LayerImport *, layer_import_free)
@@ -163,6 +170,7 @@ ssize_t layer_import_read(LayerImport *import, int fd, Error *err);
 int layer_import_commit(LayerImport *import, const Digest *expected_blob, const Digest *expected_diff_id, Digest *ret_blob, Codec *ret_codec, LayerInfo *ret,
                         Error *err);
 
+/* Whether the store has it, recorded and synced. */
 bool layer_exists(Store *store, const Digest *diff_id);
 int layer_is_used(Store *store, const Digest *diff_id, Error *err); /* by an image, a container or a build cache record. 1, 0, -1 */
 int layer_info(Store *store, const Digest *diff_id, LayerInfo *ret, Error *err);

@@ -72,6 +72,7 @@ typedef struct TarReaderOps {
 
 typedef struct TarReader TarReader;
 
+/* `ops` and `user` must live as long. Threads: one. */
 TarReader *tar_reader_new(const TarReaderOps *ops, void *user);
 void tar_reader_free(TarReader *reader);
 DEFINE_CLEANUP(TarReader *, tar_reader_free)
