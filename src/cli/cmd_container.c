@@ -161,7 +161,7 @@ static int wait_one(Cli *cli, const char *name, void *user, Error *err)
         Store *store;
         int status;
 
-        if (cli_store(cli, &store, err) < 0 || container_wait(store, name, WAIT_NOT_RUNNING, &status, err) < 0)
+        if (cli_store(cli, &store, err) < 0 || container_wait(store, name, &status, err) < 0)
                 return -1;
         fprintf(cli->out, "%d\n", status);
         fflush(cli->out);

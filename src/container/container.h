@@ -88,10 +88,8 @@ int container_stop(Store *store, const char *container, const char *signal, int 
 int container_kill(Store *store, const char *container, const char *signal, Error *err); /* NULL: SIGKILL. CONFLICT when it does not run */
 int container_restart(Store *store, const char *container, const char *signal, int timeout_s, Error *err);
 int container_pause(Store *store, const char *container, bool paused, Error *err);
-
-typedef enum WaitCondition { WAIT_NOT_RUNNING, WAIT_NEXT_EXIT, WAIT_REMOVED } WaitCondition;
-/* Waits until the condition holds. *ret_status: the exit code; of WAIT_NEXT_EXIT that of the next end, also when it does not run yet. */
-int container_wait(Store *store, const char *container, WaitCondition condition, int *ret_status, Error *err);
+/* Waits until it does not run. *ret_status: the exit code, of the last run when it does not run already. */
+int container_wait(Store *store, const char *container, int *ret_status, Error *err);
 
 typedef struct ExecOptions {
         StrList args;

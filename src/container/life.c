@@ -147,7 +147,7 @@ static int wait_removed(Store *store, const char *id, Error *err)
         }
 }
 
-int container_wait(Store *store, const char *name, WaitCondition condition, int *ret_status, Error *err)
+int container_wait(Store *store, const char *name, int *ret_status, Error *err)
 {
         _cleanup_(container_freep) Container *container = NULL;
         _cleanup_free_ char *id = NULL;
@@ -157,12 +157,6 @@ int container_wait(Store *store, const char *name, WaitCondition condition, int 
                 return -1;
         id = xstrdup(container->id);
         status = (int)container->state.exit_code;
-        while (condition == WAIT_NEXT_EXIT && !container_is_active(container)) {
-                nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
-                container_free(TAKE_PTR(container));
-                if (container_load(store, id, &container, err) < 0)
-                        return -1;
-        }
         while (container_is_active(container)) {
                 fd = monitor_connect(container, err);
                 if (fd >= 0 && monitor_wait(fd, -1, &status, err) > 0) {
@@ -183,7 +177,7 @@ int container_wait(Store *store, const char *name, WaitCondition condition, int 
                 status = (int)container->state.exit_code;
         }
         *ret_status = status;
-        return condition == WAIT_REMOVED ? wait_removed(store, id, err) : 0;
+        return 0;
 }
 
 /* Ends it. 1 when it is gone with that; -1. */
