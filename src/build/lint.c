@@ -69,6 +69,22 @@ static int fail_on(const LintResult *result, Error *err)
         return error_set(err, ERROR_INVALID, "lint violation found for rules: %s", text);
 }
 
+/*
+ * An instruction that will fail when its turn comes fails now, before anything has run: the checks have expanded all of them. With a named context in the place
+ * of a stage or an image they did not see what the build does, and the instruction speaks for itself.
+ */
+static int fail_early(Build *build, const Diagnosis *found, Error *err)
+{
+        SourceRange range = found->n_ranges ? found->ranges[0] : (SourceRange){ 0 };
+
+        if (build->options->n_contexts > 0 || build->plan_only)
+                return 0;
+        diagnosis_set(&build->diagnosis, err, ERROR_INVALID, build->dockerfile_name, found->pos, range, "%s", found->message);
+        for (size_t i = 1; i < found->n_ranges; i++)
+                diagnosis_add_range(&build->diagnosis, found->ranges[i]);
+        return -1;
+}
+
 int build_lint(Build *build, Error *err)
 {
         _cleanup_(lint_result_done) LintResult result = LINT_RESULT_INIT;
@@ -99,5 +115,7 @@ int build_lint(Build *build, Error *err)
                                                           .end_line = found->range.end,
                                                   });
         }
+        if (result.has_build_error && fail_early(build, &result.build_error, err) < 0)
+                return -1;
         return result.error_on_warning && result.n_warnings ? fail_on(&result, err) : 0;
 }

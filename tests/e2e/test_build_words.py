@@ -38,6 +38,13 @@ def test_entitlements_are_asked_for_before_anything_runs(mica, busybox, context,
     assert "ran-with" in mica("build", "--progress", "plain", "--allow", name, top).err.replace("echo ran-with", "")
 
 
+def test_an_instruction_that_cannot_work_is_told_before_anything_runs(mica, busybox, context):
+    top = context({"Dockerfile": "FROM busybox\nARG PORT=none\nRUN echo ran-before\nEXPOSE $PORT\n"})
+    result = mica.fails(1, "build", top)
+    assert "invalid containerPort: none" in result.err and "ran-before" not in result.err.replace("RUN echo ran-before", ""), result
+    assert "   4 | >>> EXPOSE $PORT" in result.err
+
+
 @pytest.mark.parametrize("options", [["--progress", "plain"], ["-q"]])
 def test_a_run_that_fails_says_command_code_output_and_line(mica, busybox, context, options):
     require_root()
