@@ -101,7 +101,8 @@ int cache_dir_open_blob(const CacheDir *dir, const Digest *digest, int64_t size,
         return TAKE_FD(fd);
 }
 
-int cache_dir_read_blob(const CacheDir *dir, const Descriptor *descriptor, Buf *buf, Error *err)
+/* A small one as a whole, verified. Appends, up to the maximum of the buffer. */
+static int read_blob(const CacheDir *dir, const Descriptor *descriptor, Buf *buf, Error *err)
 {
         _cleanup_close_ int fd = cache_dir_open_blob(dir, &descriptor->digest, descriptor->size, err);
         char path[OCI_BLOB_PATH_SIZE];
@@ -123,12 +124,12 @@ int cache_dir_read(const CacheDir *dir, const Descriptor *descriptor, CacheDocum
         _cleanup_buf_ Buf text = BUF_INIT(OCI_MANIFEST_SIZE_MAX), config = BUF_INIT(CACHE_DOCUMENT_MAX);
         _cleanup_manifest_ Manifest manifest = { 0 };
 
-        if (cache_dir_read_blob(dir, descriptor, &text, err) < 0 || manifest_parse(buf_str(&text), text.size, &manifest, err) < 0)
+        if (read_blob(dir, descriptor, &text, err) < 0 || manifest_parse(buf_str(&text), text.size, &manifest, err) < 0)
                 return -1;
         if (!manifest.config.media_type || !streq(manifest.config.media_type, CACHE_CONFIG_MEDIA_TYPE))
                 return error_set(err, ERROR_INVALID, "'%s' holds no build cache of mica's, but '%s': caches of other builders cannot be used", dir->path,
                                  manifest.config.media_type ? manifest.config.media_type : "");
-        return cache_dir_read_blob(dir, &manifest.config, &config, err) < 0 || cache_document_parse(buf_str(&config), config.size, ret, err) < 0 ? -1 : 0;
+        return read_blob(dir, &manifest.config, &config, err) < 0 || cache_document_parse(buf_str(&config), config.size, ret, err) < 0 ? -1 : 0;
 }
 
 /* --- what the index leads to --- */
@@ -151,7 +152,7 @@ static bool add_document(const CacheDir *dir, const Descriptor *descriptor, Map 
         MediaType type;
 
         add_path(paths, &descriptor->digest);
-        if (depth == 0 || cache_dir_read_blob(dir, descriptor, &text, &ignored) < 0 || manifest_sniff(buf_str(&text), text.size, NULL, &type, &ignored) < 0)
+        if (depth == 0 || read_blob(dir, descriptor, &text, &ignored) < 0 || manifest_sniff(buf_str(&text), text.size, NULL, &type, &ignored) < 0)
                 return false;
         if (media_type_info(type)->kind == MEDIA_KIND_INDEX) {
                 if (index_parse(buf_str(&text), text.size, &index, &ignored) < 0)

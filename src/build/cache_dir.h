@@ -26,8 +26,6 @@ int cache_dir_read(const CacheDir *dir, const Descriptor *manifest, CacheDocumen
 
 /* A blob for streaming; its size must be `size`. Returns the descriptor, or -1. */
 int cache_dir_open_blob(const CacheDir *dir, const Digest *digest, int64_t size, Error *err);
-/* A small one as a whole, verified. Appends, up to the maximum of the buffer. */
-int cache_dir_read_blob(const CacheDir *dir, const Descriptor *descriptor, Buf *buf, Error *err);
 
 /*
  * Adds the paths ("blobs/sha256/<hex>") of everything that the index leads to. 1 when that is all; 0 when some manifest could not be read, so that there may be

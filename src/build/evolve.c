@@ -56,7 +56,8 @@ char *stem_path(const Stem *stem, const char *path)
         return slash && !streq(clean, "/") ? xasprintf("%s/", clean) : TAKE_PTR(clean);
 }
 
-void stem_shell(const Stem *stem, const char *command, StrList *args)
+/* The SHELL of the image, or the default, with `command` behind it. Appends to `args`. */
+static void add_shell(const Stem *stem, const char *command, StrList *args)
 {
         if (stem->image.config.shell.n_items) {
                 strlist_copy(args, &stem->image.config.shell);
@@ -75,11 +76,11 @@ void stem_run_args(const Stem *stem, const Instruction *run, const RunScript *sc
                 _cleanup_free_ char *path = xasprintf(RUN_PIPES_DIR "/%s", script->file_name);
 
                 if (command->shell_form)
-                        stem_shell(stem, path, args);
+                        add_shell(stem, path, args);
                 else
                         strlist_add(args, path);
         } else if (script->command) {
-                stem_shell(stem, script->command, args);
+                add_shell(stem, script->command, args);
         } else {
                 for (size_t i = 0; i < command->n_args; i++)
                         strlist_add(args, command->args[i]);
@@ -159,7 +160,7 @@ static int evolve_label(Stem *stem, const Instruction *in, const StrList *run_ar
 static void command_args(const Stem *stem, const CommandLine *command, StrList *args)
 {
         if (command->shell_form) {
-                stem_shell(stem, command->n_args ? command->args[0] : "", args);
+                add_shell(stem, command->n_args ? command->args[0] : "", args);
                 return;
         }
         for (size_t i = 0; i < command->n_args; i++)

@@ -34,9 +34,6 @@ int stem_apply(Stem *stem, const Instruction *instruction, const StrList *run_ar
 /* Whether the instruction makes a layer in this state: RUN, COPY, ADD, and WORKDIR that does not lead to "/". */
 bool stem_makes_layer(const Stem *stem, const Instruction *instruction);
 
-/* The SHELL of the image, or the default, with `command` behind it. Appends to `args`. */
-void stem_shell(const Stem *stem, const char *command, StrList *args);
-
 /*
  * What a RUN executes: the exec form as it is, the shell form with SHELL in front; a script of its own ("#!" heredoc) by its path below /dev/pipes.
  * Appends to `args`.

@@ -50,7 +50,8 @@ InputMatch build_use_match(const char *use, const char *path)
         return *use ? INPUT_ABOVE : INPUT_USED;
 }
 
-InputMatch build_tree_match(const BuildInputTree *tree, const char *path, bool is_dir)
+/* What a path below the context is to all uses of a tree together; what is ignored is nothing to any. */
+static InputMatch match_tree(const BuildInputTree *tree, const char *path, bool is_dir)
 {
         InputMatch best = INPUT_NONE;
 
@@ -72,7 +73,7 @@ bool build_inputs_concern(const BuildInputs *inputs, const char *path, bool is_d
 
                 if (!below || (*below && *below != '/'))
                         continue;
-                match = build_tree_match(tree, below + strspn(below, "/"), is_dir);
+                match = match_tree(tree, below + strspn(below, "/"), is_dir);
                 if (match == INPUT_USED || (match == INPUT_ABOVE && (!attributes || tree->parents)))
                         return true;
         }
@@ -86,7 +87,7 @@ static void add_nodes(BuildInputTree *tree, const TreeNode *node)
         _cleanup_free_ char *path = source_tree_node_path(node);
         bool is_dir = S_ISDIR(node->mode);
 
-        if (build_tree_match(tree, path, is_dir) == INPUT_NONE)
+        if (match_tree(tree, path, is_dir) == INPUT_NONE)
                 return;
         strlist_add(&tree->files, path);
         if (!is_dir || !node->loaded)

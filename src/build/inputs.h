@@ -41,8 +41,6 @@ typedef enum InputMatch {
 
 /* What a path below a context is to one use. */
 InputMatch build_use_match(const char *use, const char *path);
-/* The same for all uses of a tree, and what is ignored. */
-InputMatch build_tree_match(const BuildInputTree *tree, const char *path, bool is_dir);
 
 /*
  * Whether something that happened to an absolute path could change the build. `attributes`: only owner, mode or times changed.

@@ -33,7 +33,8 @@ struct Scheduler {
         Error error;
 };
 
-void build_stop(Build *build)
+/* Stops the build: flag and descriptor. */
+static void stop(Build *build)
 {
         uint64_t one = 1;
 
@@ -118,7 +119,7 @@ static void failed(Scheduler *scheduler, Item *item, Error *err)
         if (!scheduler->stopped)
                 error_move(&scheduler->error, err);
         scheduler->stopped = true;
-        build_stop(scheduler->build);
+        stop(scheduler->build);
 }
 
 /* Called with the lock held; lets it go while the stage is advanced. */
@@ -187,7 +188,7 @@ static void *watch(void *data)
 
         while (!atomic_load(&w->done)) {
                 if (*w->build->options->cancel) {
-                        build_stop(w->build);
+                        stop(w->build);
                         break;
                 }
                 nanosleep(&pause, NULL);

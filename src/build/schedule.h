@@ -10,6 +10,3 @@ bool build_claim(Build *build, const Digest *key);
 
 /* The work is done, or has failed: stages that wait for a key look again. */
 void build_release(Build *build, const Digest *key);
-
-/* Stops the build: flag and descriptor. */
-void build_stop(Build *build);

@@ -120,7 +120,8 @@ char *source_tree_node_path(const TreeNode *node)
         return buf_detach(&path);
 }
 
-TreeNode *source_tree_child(const TreeNode *directory, const char *name)
+/* Of a loaded directory; or NULL. */
+static TreeNode *find_child(const TreeNode *directory, const char *name)
 {
         size_t low = 0, high = directory->n_children;
 
@@ -176,7 +177,7 @@ int source_tree_find(SourceTree *tree, const char *path, bool follow_last, TreeN
                         return 0;
                 if (source_tree_load(tree, node, err) < 0)
                         return -1;
-                child = source_tree_child(node, name);
+                child = find_child(node, name);
                 if (!child)
                         return 0;
                 if (S_ISLNK(child->mode) && (!last || follow_last)) {

@@ -68,7 +68,6 @@ const StrList *source_tree_uses(const SourceTree *tree, bool *ret_parents);
 int source_tree_load(SourceTree *tree, TreeNode *node, Error *err);
 /* The same for all directories below, by several threads when there are many. Nothing when `node` is no directory. */
 int source_tree_load_all(SourceTree *tree, TreeNode *node, Error *err);
-TreeNode *source_tree_child(const TreeNode *directory, const char *name); /* of a loaded directory; or NULL */
 
 /* Finds a path, following symbolic links on the way and, with `follow_last`, at its end. Returns 1, or 0 with *ret NULL when there is nothing. */
 int source_tree_find(SourceTree *tree, const char *path, bool follow_last, TreeNode **ret, Error *err);

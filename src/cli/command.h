@@ -100,7 +100,5 @@ void help_print_command(FILE *to, const CommandEntry *entry, unsigned width);
 void help_print_group(FILE *to, const char *name, unsigned width); /* "" for the top */
 /* "mica image ls [OPTIONS] [REPOSITORY[:TAG]]"; new string. */
 char *help_usage_line(const CommandEntry *entry);
-/* The option lines of the help text. */
-void help_print_options(FILE *to, const Option *const *tables, unsigned width);
 
 extern const Option *const cli_global_options[];

@@ -79,7 +79,8 @@ static char *option_text(const Option *option)
                                              : xasprintf("%s (default %s)", option->help, option->value);
 }
 
-void help_print_options(FILE *to, const Option *const *tables, unsigned width)
+/* The option lines of the help text. */
+static void print_options(FILE *to, const Option *const *tables, unsigned width)
 {
         size_t n, widest = 0;
         const Option **options = options_sorted(tables, &n);
@@ -110,7 +111,7 @@ void help_print_command(FILE *to, const CommandEntry *entry, unsigned width)
                 fprintf(to, "\nAliases:\n  %s\n", aliases);
         if (n) {
                 fputs("\nOptions:\n", to);
-                help_print_options(to, entry->command->options, width);
+                print_options(to, entry->command->options, width);
         }
 }
 
@@ -172,6 +173,6 @@ void help_print_group(FILE *to, const char *group, unsigned width)
         print_section(to, "Management Commands", group, ENTRY_GROUP, ENTRY_GROUP, widest);
         print_section(to, "Commands", group, ENTRY_COMMON | ENTRY_GROUP, 0, widest);
         fputs("\nGlobal Options:\n", to);
-        help_print_options(to, cli_global_options, width);
+        print_options(to, cli_global_options, width);
         fputs("\nRun 'mica COMMAND --help' for more information on a command.\n", to);
 }

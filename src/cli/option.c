@@ -19,7 +19,8 @@ const char *option_meta(const Option *option)
         return option->meta ? option->meta : metas[option->type];
 }
 
-const Option *option_find(const Option *const *tables, const char *name, size_t name_size)
+/* `tables` end with NULL. NULL: there is no such option. */
+static const Option *find_option(const Option *const *tables, const char *name, size_t name_size)
 {
         for (; *tables; tables++)
                 for (const Option *option = *tables; option->type != OPTION_END; option++)
@@ -28,7 +29,7 @@ const Option *option_find(const Option *const *tables, const char *name, size_t 
         return NULL;
 }
 
-const Option *option_find_letter(const Option *const *tables, char letter)
+static const Option *find_letter(const Option *const *tables, char letter)
 {
         for (; *tables; tables++)
                 for (const Option *option = *tables; option->type != OPTION_END; option++)
@@ -228,7 +229,7 @@ static int parse_long(const Option *const *tables, void *options, int n_args, ch
 
         if (name_size == 0 || name[0] == '-')
                 return error_set(err, ERROR_INVALID, "bad flag syntax: %s", args[*at]);
-        option = option_find(tables, name, name_size);
+        option = find_option(tables, name, name_size);
         if (!option) {
                 if (name_size == 4 && strncmp(name, "help", 4) == 0) {
                         result->help = true;
@@ -249,7 +250,7 @@ static int parse_long(const Option *const *tables, void *options, int n_args, ch
 static int parse_letters(const Option *const *tables, void *options, int n_args, char *const *args, int *at, OptionResult *result, Error *err)
 {
         for (const char *p = args[*at] + 1; *p; p++) {
-                const Option *option = option_find_letter(tables, *p);
+                const Option *option = find_letter(tables, *p);
 
                 if (!option) {
                         if (*p == 'h') {

@@ -62,10 +62,6 @@ typedef struct Option {
 /* The word that help shows for the value: "string", "bytes", "list"... "" for bool. */
 const char *option_meta(const Option *option);
 
-/* Finds by long name or letter in NULL-terminated `tables`. NULL when there is none. */
-const Option *option_find(const Option *const *tables, const char *name, size_t name_size);
-const Option *option_find_letter(const Option *const *tables, char letter);
-
 typedef struct OptionResult {
         StrList args;  /* what is not an option */
         StrList given; /* long names of the options that were given */

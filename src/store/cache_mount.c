@@ -13,7 +13,8 @@
 #include "store/internal.h"
 #include "store/reach.h"
 
-Digest cache_mount_key(const char *id)
+/* What identifies a mount in listings and rows. */
+static Digest mount_key(const char *id)
 {
         return digest_of(id, strlen(id));
 }
@@ -132,7 +133,7 @@ static int open_mount(Store *store, const Digest *key, const MakeMount *make, in
 static int open_or_make(Store *store, const char *id, int operation, uint32_t mode, uint32_t uid, uint32_t gid, char **ret_path, Error *err)
 {
         MakeMount make = { .id = id, .mode = mode, .uid = uid, .gid = gid };
-        Digest key = cache_mount_key(id);
+        Digest key = mount_key(id);
 
         if (strlen(id) > CACHE_MOUNT_ID_MAX)
                 return error_set(err, ERROR_LIMIT, "the id of a cache mount is longer than %d bytes", CACHE_MOUNT_ID_MAX);
@@ -146,14 +147,14 @@ int cache_mount_try_open(Store *store, const char *id, bool exclusive, uint32_t 
 
 int cache_mount_try_open_existing(Store *store, const char *id, bool exclusive, char **ret_path, Error *err)
 {
-        Digest key = cache_mount_key(id);
+        Digest key = mount_key(id);
 
         return open_mount(store, &key, NULL, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB, ret_path, err);
 }
 
 int cache_mount_note(Lease *lease, const char *id, const char *description, Error *err)
 {
-        CacheRecord record = { .key = cache_mount_key(id), .kind = (char *)CACHE_KIND_MOUNT, .description = (char *)description };
+        CacheRecord record = { .key = mount_key(id), .kind = (char *)CACHE_KIND_MOUNT, .description = (char *)description };
 
         record.created = record.last_used = clock_now();
         return cache_put(lease, &record, err);
@@ -309,7 +310,7 @@ int cache_mount_replace(Lease *lease, const char *id, const char *path, Error *e
         _cleanup_close_ int fd = cache_mount_try_open(store, id, true, 0700, 0, 0, NULL, err);
         const char *below = str_after(path, lease->path);
         char name[STORE_NAME_SIZE];
-        Digest key = cache_mount_key(id);
+        Digest key = mount_key(id);
 
         if (!below || *below != '/')
                 return error_set(err, ERROR_INTERNAL, "'%s' is not below '%s'", path, lease->path);

@@ -14,8 +14,6 @@
 
 /* The id of the n-th private directory (sharing=private) of an id. New string. */
 char *cache_mount_private_id(const char *id, unsigned n);
-/* What identifies a mount in listings and rows. */
-Digest cache_mount_key(const char *id);
 
 /*
  * Opens the directory of an id, made with mode/uid/gid when new, and locks it as `exclusive` or shared asks. Returns its descriptor; the lock is held while

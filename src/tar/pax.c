@@ -45,7 +45,8 @@ void pax_done(Pax *pax)
         pax->n_xattrs = pax->xattrs_capacity = 0;
 }
 
-bool xattr_is_overlay(const char *name)
+/* overlayfs's own attributes: from a layer they would let it redirect lookups in the layers below. */
+static bool is_overlay_xattr(const char *name)
 {
         return str_starts(name, "trusted.overlay.") || str_starts(name, "user.overlay.");
 }
@@ -185,7 +186,7 @@ static int xattr_value(const Record *record, Pax *pax, bool libarchive, Error *e
                 if (!base64_decode_in_place(record->value, &size))
                         return bad_value(err, ERROR_CORRUPT, record, "is not base64");
         }
-        if (xattr_is_overlay(name))
+        if (is_overlay_xattr(name))
                 return 0;
         if (!*name)
                 return bad_value(err, ERROR_CORRUPT, record, "names no attribute");

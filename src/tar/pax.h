@@ -42,6 +42,3 @@ void pax_done(Pax *pax);
  * Errors: CORRUPT (malformed), INVALID (sparse), LIMIT.
  */
 int pax_parse(Pax *pax, bool global, Error *err);
-
-/* overlayfs's own attributes: from a layer they would let it redirect lookups in the layers below. */
-bool xattr_is_overlay(const char *name);
