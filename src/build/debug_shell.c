@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sys.h"
+#include "build/secret.h"
 #include "fs/path.h"
 
 #define ON_ERROR "on-error"

@@ -7,7 +7,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "build/host_ca_java.h"
-#include "build/run_mounts.h"
+#include "build/secret.h"
 
 #define BUNDLE_SIZE_MAX ((size_t)16 << 20)
 #define BUNDLE_TARGET "/run/mica/host-ca.crt"

@@ -1,35 +1,19 @@
-#include "build/run_mounts.h"
+#include "build/run_mounts_private.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/child.h"
 #include "base/fd.h"
 #include "base/mem.h"
-#include "base/sys.h"
 #include "build/cache_import.h"
 #include "build/secret.h"
-#include "build/ssh.h"
 #include "fs/mount.h"
-#include "fs/owner.h"
-#include "fs/path.h"
-#include "fs/userns.h"
 #include "store/cache_mount.h"
-
-struct RunHeld {
-        int *fds; /* locks of cache directories */
-        size_t n_fds, fds_capacity;
-        Rootfs **roots;
-        size_t n_roots, roots_capacity;
-        StrList overlays; /* mounted by us: writable views of bind mounts */
-        SshForward **forwards;
-        size_t n_forwards, forwards_capacity;
-};
 
 void run_held_free(RunHeld *held)
 {
@@ -59,76 +43,7 @@ static void hold_fd(RunHeld *held, int fd)
         held->fds[held->n_fds++] = fd;
 }
 
-/* --- files that no disk sees --- */
-
-static int make_secret_dir(Build *build, Error *err)
-{
-        _cleanup_free_ char *dir = build_make_dir(build, "secrets", err);
-        _cleanup_close_ int mount = -1;
-
-        if (!dir)
-                return -1;
-        mount = mount_tmpfs("mode=0700,size=64m", err);
-        if (mount < 0 || mount_attach(mount, AT_FDCWD, dir, err) < 0)
-                return -1;
-        build->secret_dir = TAKE_PTR(dir);
-        return 0;
-}
-
-char *build_secret_file(Build *build, const char *kind, const void *data, size_t size, uint32_t mode, uint32_t uid, uint32_t gid, Error *err)
-{
-        _cleanup_free_ char *path = NULL;
-        _cleanup_close_ int fd = -1;
-        int result = 0, r;
-        unsigned n;
-
-        if (!build->secret_dir) {
-                static pthread_mutex_t once = PTHREAD_MUTEX_INITIALIZER;
-
-                pthread_mutex_lock(&once);
-                if (!build->secret_dir)
-                        result = make_secret_dir(build, err);
-                pthread_mutex_unlock(&once);
-        }
-        if (result < 0)
-                return NULL;
-        pthread_mutex_lock(&build->lock);
-        n = ++build->n_dirs;
-        pthread_mutex_unlock(&build->lock);
-        path = xasprintf("%s/%s-%u", build->secret_dir, kind, n);
-        fd = sys_openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL, 0600);
-        r = fd < 0 ? -errno : fd_write_all(fd, data, size);
-        if (r == 0 && (owner_set(fd, "", uid, gid) < 0 || sys_fchmod(fd, mode) < 0))
-                r = -errno;
-        if (r < 0) {
-                error_errno(err, r, "cannot write a temporary file for a RUN");
-                return NULL;
-        }
-        return TAKE_PTR(path);
-}
-
-/* --- what a mount reads --- */
-
-typedef struct Source {
-        BuildStage *stage;
-        SourceTree *tree;
-} Source;
-
-static int source_of(BuildStage *stage, const Work *work, const DfMount *mount, Source *ret, Error *err)
-{
-        *ret = (Source){ 0 };
-        if (!str_empty(mount->from) && !streq(mount->from, "scratch"))
-                return build_source(stage, work->instruction, mount->from, &ret->stage, &ret->tree, err);
-        if (mount->type == MOUNT_BIND && str_empty(mount->from) && stage->build->context_stage) {
-                ret->stage = stage->build->context_stage;
-                return 0;
-        }
-        if (mount->type == MOUNT_BIND && str_empty(mount->from))
-                return build_context(stage->build, &ret->tree, err);
-        return 0;
-}
-
-static char *target_of(const BuildStage *stage, const DfMount *mount)
+char *mount_target(const BuildStage *stage, const DfMount *mount)
 {
         char *path = stem_path(&stage->stem, mount->target ? mount->target : "");
         size_t size = strlen(path);
@@ -141,7 +56,7 @@ static char *target_of(const BuildStage *stage, const DfMount *mount)
 /* What identifies a cache mount: its id, or its target; what it is filled with at first belongs to it. New string. */
 static char *cache_id(const BuildStage *stage, const DfMount *mount)
 {
-        char *id = mount->id ? xstrdup(mount->id) : target_of(stage, mount);
+        char *id = mount->id ? xstrdup(mount->id) : mount_target(stage, mount);
 
         if (!str_empty(mount->from) && !streq(mount->from, "scratch")) {
                 _cleanup_free_ char *plain = id;
@@ -151,26 +66,6 @@ static char *cache_id(const BuildStage *stage, const DfMount *mount)
         return id;
 }
 
-/* A context is mounted as a layer made of what is read from it: what .dockerignore hides is not there, owners are 0:0, and nothing changes meanwhile. */
-static int snapshot_plan(BuildStage *stage, SourceTree *tree, const DfMount *mount, CopyPlan *plan, Error *err)
-{
-        *plan = (CopyPlan){ .destination = xstrdup("/source"), .epoch = stage->build->epoch };
-        plan->tmp = lease_tmp_path(stage->build->lease, err);
-        if (!plan->tmp)
-                return -1;
-        return copy_plan_add_source(plan, tree, str_empty(mount->source) ? "/" : mount->source, false, false, err);
-}
-
-static int snapshot_key(BuildStage *stage, CopyPlan *plan, Digest *ret, Error *err)
-{
-        _cleanup_(hash_freep) Hash *hash = key_begin(stage, "context snapshot", true);
-
-        if (copy_plan_hash(plan, hash, NULL, NULL, err) < 0)
-                return -1;
-        *ret = hash_digest(hash);
-        return 0;
-}
-
 int run_mounts_hash(BuildStage *stage, Work *work, Hash *hash, Error *err)
 {
         const RunInstruction *run = &work->instruction->run;
@@ -178,8 +73,8 @@ int run_mounts_hash(BuildStage *stage, Work *work, Hash *hash, Error *err)
         hash_field_u64(hash, run->n_mounts);
         for (size_t i = 0; i < run->n_mounts; i++) {
                 const DfMount *mount = &run->mounts[i];
-                _cleanup_free_ char *target = target_of(stage, mount);
-                Source source;
+                _cleanup_free_ char *target = mount_target(stage, mount);
+                MountSource source;
 
                 hash_field_u64(hash, mount->type);
                 if (mount->type == MOUNT_SECRET || mount->type == MOUNT_SSH) {
@@ -200,7 +95,7 @@ int run_mounts_hash(BuildStage *stage, Work *work, Hash *hash, Error *err)
                 hash_field_u64(hash, mount->type == MOUNT_TMPFS ? mount->size : 0);
                 if (mount->type == MOUNT_TMPFS)
                         continue;
-                if (source_of(stage, work, mount, &source, err) < 0)
+                if (mount_source(stage, work, mount, &source, err) < 0)
                         return -1;
                 if (source.stage) {
                         hash_field_str(hash, mount->source);
@@ -210,7 +105,7 @@ int run_mounts_hash(BuildStage *stage, Work *work, Hash *hash, Error *err)
                         _cleanup_(copy_plan_done) CopyPlan plan = { 0 };
                         Digest key;
 
-                        if (snapshot_plan(stage, source.tree, mount, &plan, err) < 0 || snapshot_key(stage, &plan, &key, err) < 0)
+                        if (mount_snapshot_plan(stage, source.tree, mount, &plan, err) < 0 || mount_snapshot_key(stage, &plan, &key, err) < 0)
                                 return -1;
                         hash_field_digest(hash, &key);
                         GROW(work->mount_plans, work->mount_plans_capacity, work->n_mount_plans + 1);
@@ -218,154 +113,6 @@ int run_mounts_hash(BuildStage *stage, Work *work, Hash *hash, Error *err)
                         plan = (CopyPlan){ 0 };
                 }
         }
-        return 0;
-}
-
-/* --- bind --- */
-
-static int make_snapshot(BuildStage *stage, Work *work, CopyPlan *plan, const Digest *key, Digest *ret, Error *err)
-{
-        static const CopyOwner owner = { 0 };
-        _cleanup_(dest_freep) Dest *dest = dest_new(-1);
-        CacheRecord record = {
-                .key = *key, .description = (char *)"[internal] build context", .kind = (char *)"source.local", .created = clock_now(), .n_used = 1
-        };
-
-        if (copy_plan_apply(plan, dest, &owner, clock_now(), err) < 0 || build_write_layer(stage, work, dest, ret, err) < 0)
-                return -1;
-        record.diff_id = *ret;
-        record.last_used = record.created;
-        return cache_put(stage->build->lease, &record, err);
-}
-
-/* Mounts what a bind mount reads from a context. *ret_path is its absolute path. */
-static int mount_snapshot(BuildStage *stage, Work *work, SourceTree *tree, const DfMount *mount, RunHeld *held, char **ret_path, Error *err)
-{
-        _cleanup_(copy_plan_done) CopyPlan plan = { 0 };
-        _cleanup_free_ char *target = build_make_dir(stage->build, "bind", err);
-        RootfsOptions options = { .target = target };
-        Digest key, diff_id;
-        Rootfs *rootfs;
-        int found;
-
-        if (!target || snapshot_plan(stage, tree, mount, &plan, err) < 0 || snapshot_key(stage, &plan, &key, err) < 0)
-                return -1;
-        found = cache_get(stage->build->lease, &key, &diff_id, err);
-        if (found < 0 || (!found && make_snapshot(stage, work, &plan, &key, &diff_id, err) < 0))
-                return -1;
-        if (rootfs_mount(stage->build->lease, &diff_id, 1, &options, &rootfs, err) < 0)
-                return -1;
-        GROW(held->roots, held->roots_capacity, held->n_roots + 1);
-        held->roots[held->n_roots++] = rootfs;
-        *ret_path = xasprintf("%s/source", target);
-        return 0;
-}
-
-static int stage_path(BuildStage *source, const DfMount *mount, char **ret_path, Error *err)
-{
-        TreeNode *node;
-        SourceTree *tree;
-        int found;
-
-        if (stage_tree(source, &tree, err) < 0)
-                return -1;
-        found = source_tree_find(tree, str_empty(mount->source) ? "/" : mount->source, true, &node, err);
-        if (found <= 0)
-                return found < 0 ? -1 : error_set(err, ERROR_NOT_FOUND, "\"%s\": not found in the %s", mount->source, source_tree_name(tree));
-        {
-                _cleanup_free_ char *path = source_tree_node_path(node);
-
-                *ret_path = xasprintf("%s%s%s", stage_root(source), *path ? "/" : "", path);
-        }
-        return 0;
-}
-
-/* Writes go to a directory of the step's own and are thrown away. */
-static int make_writable(Build *build, RunHeld *held, char **path, Error *err)
-{
-        _cleanup_free_ char *upper = build_make_dir(build, "upper", err), *work = upper ? build_make_dir(build, "work", err) : NULL;
-        char *target = work ? build_make_dir(build, "bind", err) : NULL;
-        const char *lower = *path;
-        OverlaySpec spec = { .lower = &lower, .n_lower = 1, .upper = upper, .work = work, .is_volatile = true, .userxattr = userns_inside() };
-        _cleanup_close_ int fd = -1;
-        struct stat st;
-
-        if (!target)
-                return -1;
-        if (stat(*path, &st) == 0 && (owner_set(AT_FDCWD, upper, st.st_uid, st.st_gid) < 0 || sys_fchmodat(AT_FDCWD, upper, st.st_mode & 07777) < 0)) {
-                free(target);
-                return error_errno(err, errno, "cannot prepare '%s'", upper);
-        }
-        fd = mount_overlay(&spec, err);
-        if (fd < 0 || mount_attach(fd, AT_FDCWD, target, err) < 0) {
-                free(target);
-                return -1;
-        }
-        strlist_add(&held->overlays, target);
-        free(*path);
-        *path = target;
-        return 0;
-}
-
-/* A single file that may be written is a copy. */
-static int make_file_writable(Build *build, char **path, Error *err)
-{
-        _cleanup_free_ char *dir = build_make_dir(build, "file", err);
-        _cleanup_close_ int in = -1, out = -1;
-        char *copy;
-        struct stat st;
-        int r;
-
-        if (!dir)
-                return -1;
-        copy = xasprintf("%s/file", dir);
-        in = open(*path, O_RDONLY | O_CLOEXEC);
-        out = in < 0 || fstat(in, &st) < 0 ? -1 : sys_openat(AT_FDCWD, copy, O_WRONLY | O_CREAT | O_EXCL, 0600);
-        r = out < 0 ? -errno : fd_copy(in, 0, out, (uint64_t)st.st_size);
-        if (r == 0 && (owner_set(out, "", st.st_uid, st.st_gid) < 0 || sys_fchmod(out, st.st_mode & 07777) < 0))
-                r = -errno;
-        if (r < 0) {
-                error_errno(err, r, "cannot copy '%s'", *path);
-                free(copy);
-                return -1;
-        }
-        free(*path);
-        *path = copy;
-        return 0;
-}
-
-typedef struct Prepare {
-        BuildStage *stage;
-        Work *work;
-        bool throwaway;
-        RunSpec *spec;
-        Stubs *stubs;
-        RunHeld *held;
-} Prepare;
-
-static int prepare_bind(Prepare *p, const DfMount *mount, Error *err)
-{
-        _cleanup_free_ char *target = target_of(p->stage, mount), *path = NULL;
-        Build *build = p->stage->build;
-        struct stat st;
-        Source source;
-
-        if (source_of(p->stage, p->work, mount, &source, err) < 0)
-                return -1;
-        if (source.stage ? stage_path(source.stage, mount, &path, err) < 0 : mount_snapshot(p->stage, p->work, source.tree, mount, p->held, &path, err) < 0)
-                return -1;
-        if (stat(path, &st) < 0) {
-                /* An empty context makes no directory in its layer. */
-                free(path);
-                path = build_make_dir(build, "empty", err);
-                if (!path || stat(path, &st) < 0)
-                        return -1;
-        }
-        if (!mount->read_only && (S_ISDIR(st.st_mode) ? make_writable(build, p->held, &path, err) < 0 : make_file_writable(build, &path, err) < 0))
-                return -1;
-        if (stubs_add(p->stubs, target, S_ISDIR(st.st_mode), err) < 0)
-                return -1;
-        run_spec_add_bind(p->spec, path, target, mount->read_only);
         return 0;
 }
 
@@ -386,15 +133,15 @@ static bool is_empty_dir(const char *path)
 static int seed_cache(Prepare *p, const DfMount *mount, const char *path, Error *err)
 {
         _cleanup_free_ char *from = NULL, *content = NULL;
-        Source source;
+        MountSource source;
 
         if (str_empty(mount->from) || streq(mount->from, "scratch") || !is_empty_dir(path))
                 return 0;
-        if (source_of(p->stage, p->work, mount, &source, err) < 0)
+        if (mount_source(p->stage, p->work, mount, &source, err) < 0)
                 return -1;
         if (!source.stage)
                 return 0;
-        if (stage_path(source.stage, mount, &from, err) < 0)
+        if (mount_stage_path(source.stage, mount, &from, err) < 0)
                 return -1;
         content = xasprintf("%s/.", from);
         return child_run((char *[]){ (char *)"cp", (char *)"-a", (char *)"--", content, (char *)path, NULL }, NULL, err) < 0
@@ -405,7 +152,7 @@ static int seed_cache(Prepare *p, const DfMount *mount, const char *path, Error 
 /* So that listings show it and say who used it. BuildKit's text. */
 static int note_cache(Prepare *p, const DfMount *mount, const char *id, Error *err)
 {
-        _cleanup_free_ char *target = target_of(p->stage, mount), *shown = str_printable(id, strlen(id));
+        _cleanup_free_ char *target = mount_target(p->stage, mount), *shown = str_printable(id, strlen(id));
         _cleanup_free_ char *text = xasprintf("cached mount %s from %s with id \"%s\"", target, p->work->instruction->original, shown);
 
         return cache_mount_note(p->stage->build->lease, id, text, err);
@@ -448,7 +195,7 @@ static int open_cache(Prepare *p, const DfMount *mount, const char *id, char **r
 
 static int prepare_cache(Prepare *p, const DfMount *mount, Error *err)
 {
-        _cleanup_free_ char *target = target_of(p->stage, mount), *path = NULL, *id = NULL;
+        _cleanup_free_ char *target = mount_target(p->stage, mount), *path = NULL, *id = NULL;
         int fd;
 
         id = cache_id(p->stage, mount);
@@ -458,7 +205,7 @@ static int prepare_cache(Prepare *p, const DfMount *mount, Error *err)
         hold_fd(p->held, fd);
         if (seed_cache(p, mount, path, err) < 0 || stubs_add(p->stubs, target, true, err) < 0)
                 return -1;
-        if (p->throwaway && !mount->read_only && make_writable(p->stage->build, p->held, &path, err) < 0)
+        if (p->throwaway && !mount->read_only && mount_make_writable(p->stage->build, p->held, &path, err) < 0)
                 return -1;
         run_spec_add_bind(p->spec, path, target, mount->read_only);
         return 0;
@@ -468,7 +215,7 @@ static int prepare_cache(Prepare *p, const DfMount *mount, Error *err)
 
 static int prepare_tmpfs(Prepare *p, const DfMount *mount, Error *err)
 {
-        _cleanup_free_ char *target = target_of(p->stage, mount);
+        _cleanup_free_ char *target = mount_target(p->stage, mount);
         RunMount *added;
 
         if (stubs_add(p->stubs, target, true, err) < 0)
@@ -501,7 +248,7 @@ static int prepare_secret(Prepare *p, const DfMount *mount, Error *err)
                 if (!mount->target)
                         return 0;
         }
-        target = mount->target ? target_of(p->stage, mount) : xasprintf("/run/secrets/%s", str_base_name(id));
+        target = mount->target ? mount_target(p->stage, mount) : xasprintf("/run/secrets/%s", str_base_name(id));
         path = build_secret_file(p->stage->build, "secret", value.data, value.size, mount->has_mode ? mount->mode : 0400, mount->has_uid ? mount->uid : 0,
                                  mount->has_gid ? mount->gid : 0, err);
         if (!path || stubs_add(p->stubs, target, false, err) < 0)
@@ -515,7 +262,7 @@ static int prepare_secret(Prepare *p, const DfMount *mount, Error *err)
 static int prepare_ssh(Prepare *p, const DfMount *mount, size_t number, Error *err)
 {
         const char *id = str_empty(mount->id) ? "default" : mount->id, *agent, *path;
-        _cleanup_free_ char *target = mount->target ? target_of(p->stage, mount) : xasprintf("/run/buildkit/ssh_agent.%zu", number);
+        _cleanup_free_ char *target = mount->target ? mount_target(p->stage, mount) : xasprintf("/run/buildkit/ssh_agent.%zu", number);
         SshForward *forward;
 
         if (ssh_agent_find(p->stage->build, id, &agent, err) < 0)
@@ -545,7 +292,7 @@ static int prepare_one(Prepare *p, const DfMount *mount, size_t number, Error *e
 {
         switch (mount->type) {
         case MOUNT_BIND:
-                return prepare_bind(p, mount, err);
+                return mount_prepare_bind(p, mount, err);
         case MOUNT_CACHE:
                 return prepare_cache(p, mount, err);
         case MOUNT_TMPFS:
@@ -566,7 +313,7 @@ int run_mounts_prepare(BuildStage *stage, Work *work, bool throwaway, RunSpec *s
 
         for (size_t i = 0; i < run->n_mounts; i++) {
                 if (run->mounts[i].type != MOUNT_SECRET && run->mounts[i].type != MOUNT_SSH) {
-                        _cleanup_free_ char *target = target_of(stage, &run->mounts[i]);
+                        _cleanup_free_ char *target = mount_target(stage, &run->mounts[i]);
 
                         if (streq(target, "/"))
                                 return error_set(err, ERROR_INVALID, "invalid mount target \"/\"");

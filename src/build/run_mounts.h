@@ -19,6 +19,3 @@ int run_mounts_hash(BuildStage *stage, Work *work, Hash *hash, Error *err);
 int run_mounts_prepare(BuildStage *stage, Work *work, bool throwaway, RunSpec *spec, Stubs *stubs, RunHeld **ret, Error *err);
 void run_held_free(RunHeld *held);
 DEFINE_CLEANUP(RunHeld *, run_held_free)
-
-/* A small file that no disk ever sees (a tmpfs in the build's own mount namespace). Its absolute path, new string. */
-char *build_secret_file(Build *build, const char *kind, const void *data, size_t size, uint32_t mode, uint32_t uid, uint32_t gid, Error *err);

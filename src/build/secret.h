@@ -24,3 +24,6 @@ void secret_wipe(Buf *value);
 /* Overwrites and frees a string. */
 void secret_wipe_string(char **text);
 #define _cleanup_secret_string_ _cleanup_(secret_wipe_string)
+
+/* A small file that no disk ever sees (a tmpfs in the build's own mount namespace). Its absolute path, new string. */
+char *build_secret_file(Build *build, const char *kind, const void *data, size_t size, uint32_t mode, uint32_t uid, uint32_t gid, Error *err);

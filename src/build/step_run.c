@@ -14,6 +14,7 @@
 #include "build/host_ca.h"
 #include "build/hosts.h"
 #include "build/run_root.h"
+#include "build/secret.h"
 #include "fs/path.h"
 
 /* The last lines of a failed RUN that the error repeats. */
