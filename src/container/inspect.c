@@ -68,21 +68,23 @@ static JsonValue *mounts_value(const ContainerData *data)
         return array;
 }
 
+/* Neither the host's network nor none has addresses of the container's own. */
 static JsonValue *network_value(const Container *container)
 {
-        JsonValue *value = json_value_new_object(), *networks = json_value_new_object(), *network = json_value_new_object();
+        JsonValue *value = json_value_new_object(), *networks = json_value_new_object();
 
-        json_value_set_string(network, "NetworkID", "");
-        json_value_set_string(network, "EndpointID", "");
-        json_value_set_string(network, "Gateway", "");
-        json_value_set_string(network, "IPAddress", "");
-        json_value_set_int(network, "IPPrefixLen", 0);
-        json_value_set_string(network, "MacAddress", "");
-        json_value_set(networks, container->data.host.network_mode, network);
-        json_value_set(value, "Ports", json_value_new_object());
-        json_value_set_string(value, "IPAddress", "");
-        json_value_set_string(value, "MacAddress", "");
+        json_value_set(networks, container->data.host.network_mode, inspect_shape(SHAPE_ENDPOINT, json_value_new_object()));
         json_value_set(value, "Networks", networks);
+        return inspect_shape(SHAPE_NETWORKS, value);
+}
+
+/* As the container runs, with the limits that follow from others. */
+static JsonValue *host_value(const HostConfig *host)
+{
+        JsonValue *value = inspect_shape(SHAPE_HOST, table_value(host_config_fields, host));
+
+        if (host->memory > 0 && host->memory_swap == 0)
+                json_value_set_int(value, "MemorySwap", host->memory * 2);
         return value;
 }
 
@@ -160,7 +162,7 @@ int container_inspect(Store *store, const char *name, bool size, JsonValue **ret
         json_value_set_string(value, "ProcessLabel", "");
         json_value_set_string(value, "AppArmorProfile", "");
         json_value_set(value, "ExecIDs", json_value_new_null());
-        json_value_set(value, "HostConfig", table_value(host_config_fields, &container->data.host));
+        json_value_set(value, "HostConfig", host_value(&container->data.host));
         json_value_set(value, "GraphDriver", driver_value(store, container));
         if (size) {
                 uint64_t rw, root;
@@ -171,7 +173,7 @@ int container_inspect(Store *store, const char *name, bool size, JsonValue **ret
                 json_value_set_int(value, "SizeRootFs", (int64_t)root);
         }
         json_value_set(value, "Mounts", mounts_value(&container->data));
-        json_value_set(value, "Config", table_value(container_config_fields, &container->data.config));
+        json_value_set(value, "Config", inspect_shape(SHAPE_CONFIG, table_value(container_config_fields, &container->data.config)));
         json_value_set(value, "NetworkSettings", network_value(container));
         *ret = TAKE_PTR(value);
         return 0;

@@ -133,6 +133,11 @@ int container_choose_image(Store *store, const ContainerSpec *spec, Image **ret,
 /* EXIT with status 126 when the programs of its image do not run here. Threads: as platform_runs(). */
 int container_check_platform(const Container *container, Error *err);
 
+/* --- inspect_shape.c --- */
+typedef enum ObjectShape { SHAPE_CONFIG, SHAPE_HOST, SHAPE_NETWORKS, SHAPE_ENDPOINT } ObjectShape;
+/* The object with all members that docker's has. Takes `object` over; new value. */
+JsonValue *inspect_shape(ObjectShape shape, JsonValue *object);
+
 /* --- create --- */
 
 /* container_create() with the container as it is in memory. */

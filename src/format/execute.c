@@ -87,28 +87,51 @@ static int eval_label(Run *run, const JsonValue *name, JsonValue **ret)
         return 0;
 }
 
+/* What an inspected object has under another name, or leaves out while it is empty; NULL when there is no such member. New reference. */
+static JsonValue *get_typed(const JsonValue *object, const char *name)
+{
+        const TypedMember *typed = typed_member_find(name);
+        JsonValue *other = typed && typed->alias ? json_value_get(object, typed->alias) : NULL;
+
+        if (!typed || typed->alias)
+                return other ? json_value_ref(other) : NULL;
+        return *typed->empty ? json_value_new_null() : json_value_new_string("");
+}
+
+/* A map, whose missing keys are no error. */
+static bool is_typed_map(const Run *run, const char *name)
+{
+        const TypedMember *typed = run->data->typed ? typed_member_find(name) : NULL;
+
+        return typed && streq_ptr(typed->empty, "map[]");
+}
+
 /* Walks ".A.B"; *ret is a new reference or NULL when the last one is missing. */
 static int eval_fields(Run *run, const JsonValue *from, const StrList *fields, bool lenient, JsonValue **ret)
 {
-        const JsonValue *value = from;
+        _cleanup_json_ JsonValue *value = from ? json_value_ref((JsonValue *)from) : NULL;
 
         for (size_t i = 0; i < fields->n_items; i++) {
+                bool in_map = i > 0 && is_typed_map(run, fields->items[i - 1]);
                 const char *name = fields->items[i];
-                const JsonValue *next;
+                JsonValue *next;
 
                 if (json_value_is_null(value)) {
-                        if (lenient)
-                                break;
-                        return fail(run, "at <.%s>: nil data; no entry for key \"%s\"", name, name);
+                        if (!lenient && !(value && in_map))
+                                return fail(run, "at <.%s>: nil data; no entry for key \"%s\"", name, name);
+                        json_value_unref(TAKE_PTR(value));
+                        break;
                 }
                 if (json_value_type(value) != JSON_TYPE_OBJECT)
                         return fail(run, "at <.%s>: can't evaluate field %s in %s", name, name, json_type_name(json_value_type(value)));
                 next = json_value_get(value, name);
-                if (!next && !lenient)
+                next = next ? json_value_ref(next) : run->data->typed && !in_map ? get_typed(value, name) : NULL;
+                if (!next && !lenient && !in_map)
                         return fail(run, "at <.%s>: map has no entry for key \"%s\"", name, name);
+                json_value_unref(value);
                 value = next;
         }
-        *ret = value ? json_value_ref((JsonValue *)value) : NULL;
+        *ret = TAKE_PTR(value);
         return 0;
 }
 
@@ -344,6 +367,19 @@ static int run_condition(Run *run, const Node *node, const JsonValue *dot, Flow 
         return r;
 }
 
+/* "[]" and the like for a member that is null; NULL when the pipe is more than a member. */
+static const char *typed_null(const Run *run, const Pipe *pipe, const JsonValue *value)
+{
+        const Operand *operand = &pipe->operations[0].operands[0];
+        const TypedMember *member;
+
+        if (!run->data->typed || !value || json_value_type(value) != JSON_TYPE_NULL || pipe->n_operations != 1 || pipe->operations[0].n_operands != 1 ||
+            operand->fields.n_items == 0)
+                return NULL;
+        member = typed_member_find(operand->fields.items[operand->fields.n_items - 1]);
+        return member ? member->empty : NULL;
+}
+
 static int run_node(Run *run, const Node *node, const JsonValue *dot, Flow *flow)
 {
         _cleanup_json_ JsonValue *value = NULL;
@@ -354,8 +390,14 @@ static int run_node(Run *run, const Node *node, const JsonValue *dot, Flow *flow
         case NODE_ACTION:
                 if (eval_pipe(run, node->pipe, dot, false, &value) < 0)
                         return -1;
-                if (!node->pipe->n_variables)
-                        template_print(value, run->out);
+                if (!node->pipe->n_variables) {
+                        const char *text = typed_null(run, node->pipe, value);
+
+                        if (!text)
+                                template_print(value, run->out);
+                        else if (buf_adds(run->out, text) < 0)
+                                return fail(run, "the output is too large");
+                }
                 return run->out->size >= run->out->max ? fail(run, "the output is too large") : 0;
         case NODE_IF:
         case NODE_WITH:

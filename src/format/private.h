@@ -73,3 +73,14 @@ const TemplateFunction *template_function_find(const char *name);
 bool template_truth(const JsonValue *value);
 /* As fmt.Print shows it: strings raw, arrays "[a b]", objects "map[k:v]". */
 void template_print(const JsonValue *value, Buf *out);
+
+/* --- typed.c --- */
+
+typedef struct TypedMember {
+        const char *name;
+        const char *empty; /* what it prints when it is null or not there; NULL: it is another name */
+        const char *alias; /* of the member that it is */
+} TypedMember;
+
+/* NULL when nothing is known of that name. */
+const TypedMember *typed_member_find(const char *name);

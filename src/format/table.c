@@ -224,8 +224,7 @@ int list_print(List *list, FILE *to, Error *err)
 int format_value(const char *format, const JsonValue *value, Buf *out, Error *err)
 {
         _cleanup_(template_freep) Template *template = NULL;
-        _cleanup_free_ char *text = NULL;
-        TemplateData data = { .root = value };
+        TemplateData data = { .root = value, .typed = true };
 
         if (str_empty(format) || streq(format, "json")) {
                 if (json_value_write(value, JSON_WRITE_NO_HTML | (str_empty(format) ? JSON_WRITE_INDENT_4 : 0), out, err) < 0)
@@ -233,8 +232,7 @@ int format_value(const char *format, const JsonValue *value, Buf *out, Error *er
                 buf_putc(out, '\n');
                 return 0;
         }
-        text = unescape_format(format);
-        if (template_parse(text, &template, err) < 0 || template_execute(template, &data, out, err) < 0)
+        if (template_parse(format, &template, err) < 0 || template_execute(template, &data, out, err) < 0)
                 return -1;
         buf_putc(out, '\n');
         return 0;

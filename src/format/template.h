@@ -27,6 +27,7 @@ typedef struct TemplateData {
         const JsonValue *root;   /* what "." is */
         const JsonValue *labels; /* what .Label "name" looks into; may be NULL */
         bool headers;            /* root holds column headers: functions leave their subject as it is */
+        bool typed;              /* root is an inspected object: typed.c says what of it prints how when it is empty */
         bool row;                /* root is a row of a list: {{json .}} escapes <, > and & as docker's rows do */
 } TemplateData;
 

@@ -321,6 +321,26 @@ def test_ps_inspect_and_diff_say_what_docker_says(mica, busybox):
     mica.fails(1, "ps", "--filter", "colour=red")
 
 
+def test_inspect_has_what_docker_has_and_prints_it_as_docker(mica, busybox):
+    """Scripts name members that a container does not use, and docker's templates know their types."""
+    mica("create", "--name", "plain", "--network", "none", "-l", "a=b", "-m", "64m", busybox, "true")
+    info = mica.inspect("plain")
+    host, network = info["HostConfig"], info["NetworkSettings"]
+    assert host["Binds"] is host["PidsLimit"] is host["CapAdd"] is host["Links"] is info["Config"]["Entrypoint"] is info["Config"]["Volumes"] is None
+    assert host["PortBindings"] == {} and host["Dns"] == host["Devices"] == [] and host["ShmSize"] == 64 << 20 and host["IpcMode"] == "private"
+    assert host["Memory"] * 2 == host["MemorySwap"] == 128 << 20
+    assert network["Gateway"] == "" and network["IPPrefixLen"] == 0 and network["Networks"]["none"]["Aliases"] is None
+    for template, printed in (
+            ("{{.ID}}", info["Id"]), ("{{.HostConfig.Binds}} {{.HostConfig.Tmpfs}} {{.HostConfig.Init}}", "[] map[] <nil>"),
+            ("{{.Config.Entrypoint}} {{json .Config.Entrypoint}} {{len .Config.Entrypoint}}", "[] null 0"),
+            ("{{.Config.ExposedPorts}}|{{.Config.Healthcheck}}|{{.Config.StopSignal}}|{{.Config.Shell}}", "map[]|<nil>||[]"),
+            ("{{.Config.Labels.a}} {{.Config.Labels.none}} {{.NetworkSettings.Networks.none.IPAddress}}", "b <no value> "),
+            ("{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}", "none"), ("a\\tb", "a\\tb")):
+        assert mica("inspect", "-f", template, "plain").out == printed + "\n", template
+    assert "Nope" in mica.fails(1, "inspect", "-f", "{{.Config.Nope}}", "plain").err
+    assert mica("inspect", "-f", "{{.Config.Entrypoint}} {{.Config.Labels.x}} {{.ID}}", busybox).out == f"[] <no value> {mica.image(busybox)['Id']}\n"
+
+
 def test_restart_policies(mica, busybox):
     start(mica, busybox, "--restart", "on-failure:2", command=("sh", "-c", "echo run; exit 3"))
     assert wait_for(lambda: state(mica, "box")["Status"] == "exited")
