@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/context.h"
+#include "cli/docker_commands.h"
 #include "cli/terminal.h"
 #include "fs/userns.h"
 #include "runtime/state_dir.h"
@@ -129,10 +130,12 @@ static const CommandEntry *find_command(const char *const *words, size_t n_words
 
 static int report_unknown(const char *group, const char *word)
 {
-        const char *nearest = command_suggest(group, word);
+        const char *nearest = command_suggest(group, word), *hint = docker_command_hint(word);
 
         fprintf(stderr, "mica: unknown command: mica %s%s%s\n", group, *group ? " " : "", word);
-        if (nearest)
+        if (hint)
+                fprintf(stderr, "\n%s\n", hint);
+        else if (nearest)
                 fprintf(stderr, "\nDid you mean this?\n  mica %s%s%s\n", group, *group ? " " : "", nearest);
         if (*group)
                 fprintf(stderr, "\nUsage:  mica %s COMMAND\n", group);

@@ -109,7 +109,7 @@ static int run_create(Cli *cli, const void *data, const StrList *args, Error *er
 const Command command_create = {
         .usage = "[OPTIONS] IMAGE [COMMAND] [ARG...]",
         .summary = "Create a new container",
-        .options = { run_shared_options },
+        .options = { run_shared_options, run_refused_options },
         .options_size = sizeof(RunFlags),
         .min_args = 1,
         .max_args = COMMAND_ARGS_ANY,
@@ -234,7 +234,7 @@ const Command command_run = {
         .usage = "[OPTIONS] IMAGE [COMMAND] [ARG...]",
         .summary = "Create and run a new container from an image",
         .example = "$ mica run --rm -it debian:bookworm-slim bash\n$ mica run -d --name web --network host app",
-        .options = { run_options, run_shared_options },
+        .options = { run_options, run_shared_options, run_refused_options },
         .options_size = sizeof(RunFlags),
         .min_args = 1,
         .max_args = COMMAND_ARGS_ANY,

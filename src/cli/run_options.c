@@ -125,7 +125,8 @@ static int each_line(const char *path, int (*each)(void *user, const char *line,
 
         if (r < 0)
                 return error_errno(err, r, "cannot read '%s'", path);
-        for (char *line = text.data, *next; line && *line; line = next) {
+        /* Editors of Windows begin a file with a mark that is not part of the first name */
+        for (char *line = text.data && str_starts(text.data, "\xef\xbb\xbf") ? text.data + 3 : text.data, *next; line && *line; line = next) {
                 size_t size = strcspn(line, "\n");
 
                 next = line + size + (line[size] == '\n');
@@ -172,6 +173,8 @@ static void set_pair(StringMap *map, const char *item)
 
 static int label_line(void *user, const char *line, Error *err)
 {
+        if (!*line || *line == '=')
+                return error_set(err, ERROR_INVALID, "invalid label '%s': empty name", line);
         set_pair(user, line);
         return 0;
 }
@@ -182,7 +185,8 @@ static int set_labels(const RunFlags *flags, StringMap *labels, Error *err)
                 if (each_line(flags->label_files.items[i], label_line, labels, err) < 0)
                         return -1;
         for (size_t i = 0; i < flags->labels.n_items; i++)
-                set_pair(labels, flags->labels.items[i]);
+                if (label_line(labels, flags->labels.items[i], err) < 0)
+                        return -1;
         return 0;
 }
 
@@ -297,33 +301,11 @@ static void set_host(const RunFlags *flags, HostConfig *host)
         set_pairs(&host->annotations, &flags->annotations);
 }
 
-static int check(const RunFlags *flags, Error *err)
-{
-        if (flags->cpus && (flags->cpu_period || flags->cpu_quota))
-                return error_set(err, ERROR_INVALID, "conflicting options: nano CPUs and CPU period or quota cannot both be set");
-        if (flags->rm && flags->restart && !streq(flags->restart, "no") && *flags->restart)
-                return error_set(err, ERROR_INVALID, "conflicting options: cannot specify both --restart and --rm");
-        if (flags->memory && flags->memory < (int64_t)(6 * MIB))
-                return error_set(err, ERROR_INVALID, "minimum memory limit allowed is 6MB");
-        if (flags->memory_swap && !flags->memory)
-                return error_set(err, ERROR_INVALID, "you should always set the memory limit when using memoryswap limit, see usage");
-        if (flags->oom_score_adj < -1000 || flags->oom_score_adj > 1000)
-                return error_set(err, ERROR_INVALID, "invalid value %lld, range for oom score adj is [-1000, 1000]", (long long)flags->oom_score_adj);
-        if (streq(flags->pull, "always"))
-                return error_set(err, ERROR_UNSUPPORTED,
-                                 "--pull always asks a registry, which mica cannot do yet: leave it out, and the image in the store is used ('mica images')");
-        if (!streq(flags->pull, "missing") && !streq(flags->pull, "never"))
-                return error_set(err, ERROR_INVALID, "invalid pull option: '%s': must be one of \"always\", \"missing\" or \"never\"", flags->pull);
-        if (flags->detach_keys && detach_keys_check(flags->detach_keys, err) < 0)
-                return -1;
-        return 0;
-}
-
 int run_flags_to_spec(const RunFlags *flags, const StrList *given, const StrList *args, ContainerSpec *spec, Error *err)
 {
         ContainerConfig *config = &spec->config;
 
-        if (check(flags, err) < 0)
+        if (run_flags_check(flags, given, err) < 0)
                 return -1;
         spec->name = str_empty(flags->name) ? NULL : xstrdup(flags->name); /* --name "$NAME" */
         spec->platform = xstrdup_or_null(flags->platform);

@@ -21,18 +21,26 @@ typedef struct RunFlags {
         int64_t memory, memory_reservation, memory_swap, oom_score_adj, pids_limit, shm_size, stop_timeout;
         StrList mounts, publish, security_opts, sysctls, tmpfs, ulimits, volumes, volumes_from;
         const char *name, *network, *pid, *platform, *pull, *restart, *runtime, *stop_signal, *user, *uts, *workdir;
+        /* of docker, and refused or without effect here: run_check.c */
+        StrList refused;
+        bool disable_content_trust;
+        const char *isolation, *userns, *volume_driver;
         /* run alone */
         bool detach, sig_proxy;
         const char *detach_keys;
 } RunFlags;
 
 extern const Option run_shared_options[];
+extern const Option run_refused_options[];
 
 /*
  * Fills a spec (all zero before) from the options and the arguments IMAGE [COMMAND] [ARG...]. `given` tells which options were on the command line.
  * Errors: INVALID.
  */
 int run_flags_to_spec(const RunFlags *flags, const StrList *given, const StrList *args, ContainerSpec *spec, Error *err);
+
+/* What does not go together, is out of range, or is not there. Errors: INVALID, UNSUPPORTED. */
+int run_flags_check(const RunFlags *flags, const StrList *given, Error *err);
 
 /* Its part for --publish, --publish-all and --expose. */
 int run_ports_to_spec(const RunFlags *flags, ContainerSpec *spec, Error *err);

@@ -241,7 +241,7 @@ static void pass_signal(const Relay *relay)
         if (read(relay->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
                 return;
         number = (uint8_t)info.ssi_signo;
-        if (info.ssi_signo == SIGWINCH)
+        if (info.ssi_signo == SIGWINCH && relay->io->raw_terminal)
                 send_window(relay);
         else
                 frame_send(relay->attachment->fd, FRAME_SIGNAL, &number, 1);
@@ -282,7 +282,7 @@ int attachment_run(Attachment *attachment, const AttachIo *io, AttachEnd *ret_en
         if (relay.n_keys < 0)
                 return -1;
         sigemptyset(&set);
-        if (io->raw_terminal)
+        if (io->raw_terminal || io->proxy_signals)
                 sigaddset(&set, SIGWINCH);
         if (io->proxy_signals) {
                 static const int proxied[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT };

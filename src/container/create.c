@@ -101,6 +101,22 @@ static bool publishes(const HostConfig *host)
         return host->publish_all_ports || (!str_empty(host->port_bindings) && !streq(host->port_bindings, "{}"));
 }
 
+/* What json-file takes in docker. What mica's does not look at (tags, labels) only adds to what another logging driver would send. */
+static int check_log(const HostLogConfig *log, Error *err)
+{
+        static const char *const known[] = { "compress", "env", "env-regex", "labels", "labels-regex", "max-file", "max-size", "tag" };
+
+        for (size_t i = 0; streq(log->type, "json-file") && i < log->config.n_items; i++) {
+                bool found = false;
+
+                for (size_t k = 0; k < ARRAY_LEN(known); k++)
+                        found |= streq(known[k], log->config.items[i].key);
+                if (!found)
+                        return error_set(err, ERROR_INVALID, "unknown log opt '%s' for json-file log driver", log->config.items[i].key);
+        }
+        return 0;
+}
+
 static int check_host(HostConfig *host, Error *err)
 {
         const NetworkMode *network = find_network(host->network_mode);
@@ -125,6 +141,8 @@ static int check_host(HostConfig *host, Error *err)
                 return error_set(err, ERROR_INVALID, "Minimum memoryswap limit should be larger than memory limit, see usage");
         if (host->memory_swap > 0 && host->memory == 0)
                 return error_set(err, ERROR_INVALID, "You should always set the Memory limit when using Memoryswap limit, see usage");
+        if (host->memory > 0 && host->memory_reservation > host->memory)
+                return error_set(err, ERROR_INVALID, "Minimum memory limit can not be less than memory reservation limit, see usage");
         if (host->nano_cpus < 0 || host->nano_cpus > sysconf(_SC_NPROCESSORS_ONLN) * INT64_C(1000000000) || (host->nano_cpus && host->nano_cpus < 10000000))
                 return error_set(err, ERROR_INVALID, "Range of CPUs is from 0.01 to %ld.00, as there are only %ld CPUs available",
                                  sysconf(_SC_NPROCESSORS_ONLN), sysconf(_SC_NPROCESSORS_ONLN));
@@ -138,7 +156,7 @@ static int check_host(HostConfig *host, Error *err)
                 return error_set(err, ERROR_UNSUPPORTED, "log driver '%s' is not known: json-file and none are", host->log_config.type);
         if (str_empty(host->restart_policy.name))
                 replace(&host->restart_policy.name, "no");
-        return 0;
+        return check_log(&host->log_config, err);
 }
 
 /* Recorded, so that whoever looks at the container later drives the runtime that knows it. */

@@ -68,6 +68,9 @@ static int print_line(LogReader *reader, const char *text, size_t size, Error *e
                 if (sink_write(sink, stamp, (size_t)n, err) < 0)
                         return -1;
         }
+        /* docker's details are attributes of the log driver and a space; there are none */
+        if (options->details && sink_write(sink, " ", 1, err) < 0)
+                return -1;
         return sink_write(sink, log, strlen(log), err);
 }
 

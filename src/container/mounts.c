@@ -90,6 +90,10 @@ static int apply_options(MountPoint *mount, const char *options, Error *err)
         _cleanup_strlist_ StrList parts = { 0 };
 
         strlist_split(&parts, options, ',');
+        if (strlist_has(&parts, "ro") && strlist_has(&parts, "rw"))
+                return error_set(err, ERROR_INVALID, "invalid mode: %s", options);
+        if (streq(mount->type, "bind") && strlist_has(&parts, "nocopy"))
+                return error_set(err, ERROR_INVALID, "invalid mode: %s: nocopy is of volumes, and nothing is copied into '%s'", options, mount->destination);
         for (size_t i = 0; i < parts.n_items; i++) {
                 const char *option = parts.items[i];
                 bool known = streq(option, "rw") || streq(option, "z") || streq(option, "Z") || streq(option, "cached") || streq(option, "consistent") ||

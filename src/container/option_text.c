@@ -111,6 +111,15 @@ int container_spec_add_mount(ContainerSpec *spec, const char *text, Error *err)
         }
         if (!mount->type)
                 mount->type = xstrdup("volume");
+        if (!streq(mount->type, "bind") && (mount->propagation || mount->non_recursive || mount->create_source))
+                return error_set(err, ERROR_INVALID, "invalid argument '%s' for --mount: cannot mix 'bind-*' options with mount type '%s'", text, mount->type);
+        if (!streq(mount->type, "volume") && mount->no_copy)
+                return error_set(err, ERROR_INVALID, "invalid argument '%s' for --mount: cannot mix 'volume-*' options with mount type '%s'", text,
+                                 mount->type);
+        if (!streq(mount->type, "tmpfs") && (mount->tmpfs_size || mount->tmpfs_mode))
+                return error_set(err, ERROR_INVALID, "invalid argument '%s' for --mount: cannot mix 'tmpfs-*' options with mount type '%s'", text, mount->type);
+        if (streq(mount->type, "tmpfs") && !str_empty(mount->source))
+                return error_set(err, ERROR_INVALID, "invalid argument '%s' for --mount: a tmpfs has no source", text);
         if (!streq(mount->type, "bind") && !streq(mount->type, "volume") && !streq(mount->type, "tmpfs"))
                 return error_set(err, ERROR_INVALID, "invalid argument '%s' for --mount: unknown type '%s'", text, mount->type);
         if (str_empty(mount->target) || *mount->target != '/')

@@ -8,6 +8,7 @@
 #include "container/private.h"
 #include "fs/ids.h"
 #include "fs/path.h"
+#include "fs/userns.h"
 
 /* /etc/passwd of a large site; more is not a user database. */
 #define USER_FILE_SIZE_MAX ((size_t)16 << 20)
@@ -60,7 +61,7 @@ static void write_hosts(const Container *container, Buf *text)
         if (!streq(host->network_mode, "host") || file_read(AT_FDCWD, "/etc/hosts", text) < 0) {
                 buf_reset(text);
                 buf_puts(text, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost "
-                               "ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\n"
+                               "ip6-loopback\nfe00::0\tip6-localnet\nff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\n"
                                "ff02::2\tip6-allrouters\n");
         }
         if (text->size > 0 && text->data[text->size - 1] != '\n')
@@ -83,7 +84,7 @@ static void write_resolver(const Container *container, Buf *text)
                         buf_reset(text);
                 return;
         }
-        if (host->dns_search.n_items > 0) {
+        if (host->dns_search.n_items > 0 && !strlist_has(&host->dns_search, ".")) { /* "." alone is docker's word for none */
                 _cleanup_free_ char *all = strlist_join(&host->dns_search, " ");
 
                 buf_putf(text, "search %s\n", all);
@@ -121,13 +122,18 @@ static int add_security(const HostConfig *host, RunSpec *spec, Error *err)
         for (size_t i = 0; i < host->security_opt.n_items; i++) {
                 const char *option = host->security_opt.items[i], *value;
 
-                if (streq(option, "no-new-privileges") || streq(option, "no-new-privileges=true") || streq(option, "no-new-privileges:true")) {
+                if (streq(option, "no-new-privileges")) {
                         spec->no_new_privileges = true;
+                } else if ((value = str_after(option, "no-new-privileges=")) || (value = str_after(option, "no-new-privileges:"))) {
+                        if (str_to_bool(value, &spec->no_new_privileges) < 0)
+                                return error_set(err, ERROR_INVALID, "invalid --security-opt: %s: say true or false", option);
                 } else if ((value = str_after(option, "seccomp=")) || (value = str_after(option, "seccomp:"))) {
                         free(spec->seccomp);
                         spec->seccomp = streq(value, "builtin") ? NULL : xstrdup(value);
-                } else if (!str_starts(option, "no-new-privileges") && !str_starts(option, "apparmor") && !str_starts(option, "label") &&
-                           !str_starts(option, "systempaths")) {
+                } else if (streq(option, "systempaths=unconfined")) {
+                        spec->unmasked = true;
+                } else if (!str_starts(option, "apparmor=") && !str_starts(option, "label=") && !str_starts(option, "apparmor:") &&
+                           !str_starts(option, "label:")) { /* these two confine no container here */
                         return error_set(err, ERROR_INVALID, "invalid --security-opt: %s", option);
                 }
         }
@@ -250,6 +256,8 @@ int container_run_spec(Container *container, const char *root, int root_fd, RunS
         for (size_t i = 0; i < host->devices.n_items; i++)
                 run_spec_add_device(spec, host->devices.items[i].host_path, host->devices.items[i].container_path, host->devices.items[i].permissions);
         add_resources(host, spec);
+        if (!str_empty(config->domainname) && !spec->host_uts && !userns_entered()) /* only the machine's root may set it */
+                strlist_addf(&spec->sysctls, "kernel.domainname=%s", config->domainname);
         for (size_t i = 0; i < host->sysctls.n_items; i++)
                 strlist_addf(&spec->sysctls, "%s=%s", host->sysctls.items[i].key, host->sysctls.items[i].value);
         for (size_t i = 0; i < host->annotations.n_items; i++)

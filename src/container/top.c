@@ -104,7 +104,8 @@ int container_top(Store *store, const char *name, const char *ps_args, Buf *out,
         strlist_add(&argv, "ps");
         strlist_split(&argv, str_empty(ps_args) ? "-ef" : ps_args, ' ');
         if (child_run(strlist_argv(&argv), &text, err) < 0)
-                return error_wrap(err, "cannot list processes");
+                return err->code == ERROR_EXIT && !str_empty(ps_args) ? error_set(err, ERROR_INVALID, "cannot list processes: ps does not take '%s'", ps_args)
+                                                                      : error_wrap(err, "cannot list processes");
         strlist_split(&lines, buf_str(&text), '\n');
         column = lines.n_items > 0 ? find_pid_column(lines.items[0]) : -1;
         if (column < 0)

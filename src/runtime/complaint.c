@@ -100,6 +100,8 @@ static int complain(const RunSpec *spec, Complaint complaint, const char *name, 
 
         if (complaint == COMPLAINT_DENIED && is_directory(spec, program))
                 complaint = COMPLAINT_IS_DIRECTORY;
+        if (complaint == COMPLAINT_DENIED && !*program) /* crun opens the working directory then */
+                complaint = COMPLAINT_NOT_FOUND;
         switch (complaint) {
         case COMPLAINT_NOT_FOUND:
                 part = missing_part(spec, program);

@@ -542,7 +542,7 @@ static int write_linux(JsonWriter *writer, const Runtime *runtime, const RunSpec
         write_namespaces(writer, runtime, spec);
         if (write_devices(writer, spec, err) < 0 || (spec->sysctls.n_items > 0 && write_sysctls(writer, spec, err) < 0))
                 return -1;
-        if (!spec->privileged) {
+        if (!spec->privileged && !spec->unmasked) {
                 write_names(writer, "maskedPaths", masked_paths, ARRAY_LEN(masked_paths));
                 write_names(writer, "readonlyPaths", read_only_paths, ARRAY_LEN(read_only_paths));
         }

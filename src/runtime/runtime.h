@@ -64,6 +64,7 @@ typedef struct RunSpec {
         unsigned short terminal_rows, terminal_columns; /* its size from the first moment; 0: the kernel's (0 x 0) */
         bool no_new_privileges;
         bool privileged;           /* all capabilities, no seccomp, nothing masked, all devices */
+        bool unmasked;             /* nothing of /proc and /sys is hidden or read-only */
         StrList cap_add, cap_drop; /* names with or without "CAP_", any case, "ALL" */
         char *seccomp;             /* path of a profile in docker's or containers-common's JSON form, "unconfined", or NULL: the default profile */
         bool init;                 /* a small init as pid 1 that forwards signals and reaps */

@@ -27,6 +27,8 @@ def test_help_has_dockers_shape(mica):
 def test_unknown_command_and_option(mica):
     result = mica.fails(1, "imagess")
     assert "unknown command: mica imagess" in result.err and "mica images" in result.err
+    for command, words in ((["pull", "busybox"], "mica load"), (["image", "push", "x"], "registries"), (["network", "ls"], "--network host"), (["stats"], "mica top")):
+        assert words in mica.fails(1, *command).err
     result = mica.fails(125, "images", "--quite")
     assert "unknown flag: --quite (did you mean --quiet?)" in result.err
     assert "unknown shorthand flag: 'Z' in -Z" in mica.fails(125, "run", "-Z").err

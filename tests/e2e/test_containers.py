@@ -127,6 +127,12 @@ def test_pull_always_is_refused_and_never_is_fine(mica, busybox):
     (["--name", "-x"], "-x"), (["--memory", "5m"], "6MB"), (["--ulimit", "nofile=5:3"], "soft limit"), (["--ulimit", "foo=5"], "foo"),
     (["--detach-keys", "ctrl-"], "invalid detach keys"), (["--network", "nosuch"], "nosuch"), (["--restart", "always"], "--restart and --rm"),
     (["--cpus", "1000"], "CPUs"), (["--env", "=x"], "=x"), (["--device", "/no/such"], "/no/such"), (["--init", "--init=maybe"], "maybe"),
+    (["-w", "relative"], "absolute"), (["--dns", "one.one"], "one.one"), (["--label", "=x"], "empty name"), (["--log-opt", "colour=red"], "unknown log opt 'colour'"),
+    (["--memory", "64m", "--memory-reservation", "65m"], "memory reservation"), (["--uts", "host", "--hostname", "x"], "UTS mode"),
+    (["--security-opt", "no-new-privileges:maybe"], "maybe"), (["-v", "/tmp:/data:ro,rw"], "invalid mode: ro,rw"), (["-v", "/tmp:/data:nocopy"], "nocopy"),
+    (["--mount", "type=bind,src=/tmp,dst=/x,volume-nocopy"], "'volume-*' options with mount type 'bind'"),
+    (["--mount", "type=volume,dst=/x,bind-propagation=shared"], "'bind-*' options with mount type 'volume'"),
+    (["--mount", "type=volume,dst=/x,tmpfs-size=1m"], "'tmpfs-*' options with mount type 'volume'"), (["--mount", "type=tmpfs,src=x,dst=/x"], "no source"),
     (["--log-driver", "syslog"], "syslog"), (["--log-opt", "max-size=much"], "much"), (["--volumes-from", "nobody"], "nobody"),
 ])
 def test_wrong_options_end_with_125_name_the_word_and_leave_nothing(mica, busybox, options, words):
@@ -147,6 +153,31 @@ def test_env_without_value_takes_the_images_away(mica, busybox, context, tmp_pat
     mica("run", "-d", "--name", "ee", "--network", "none", "env", "sleep", "60")
     out = mica("exec", "-e", "GONE", "-e", "NEW=4", "ee", "env").lines
     assert "NEW=4" in out and not [line for line in out if line.startswith("GONE")]
+
+
+def test_what_docker_has_and_mica_has_not_is_said(mica, busybox):
+    """Not as an unknown flag with a suggestion that leads astray (--gpus: --cpus?)."""
+    for option, words in (("--gpus=all", "--device"), ("--link=x", "--network host"), ("--ip=1.2.3.4", "--network host"), ("--oom-kill-disable", "--oom-score-adj"),
+                          ("--memory-swappiness=5", "--memory-swap"), ("--device-read-bps=/dev/null:1mb", "disks"), ("--userns=keep-id", "host only"),
+                          ("--volume-driver=nfs", "local"), ("--isolation=hyperv", "default")):
+        assert words in mica.fails(125, "run", "--rm", option, busybox, "true").err
+        assert words in mica.fails(1, "create", option, busybox, "true").err
+    run(mica, "--userns", "host", "--isolation", "default", "--volume-driver", "local", "--disable-content-trust", busybox, "true")
+    assert "--gpus" not in mica("run", "--help").out
+    assert mica.fails(127, "run", "--rm", "--network", "none", busybox, "").err == 'mica: exec: "": executable file not found in $PATH\n'
+
+
+def test_paths_of_the_system_are_shown_when_asked_for(mica, busybox):
+    look = ("sh", "-c", "mount | grep -cE ' /proc/(kcore|sys) '; true")
+    assert run(mica, busybox, *look).out != "0\n" and run(mica, "--security-opt", "systempaths=unconfined", busybox, *look).out == "0\n"
+    assert "systempaths" in mica.fails(125, "run", "--rm", "--security-opt", "systempaths=some", busybox, "true").err
+
+
+def test_what_others_files_and_kernels_call_it(mica, busybox, tmp_path):
+    (tmp_path / "env").write_bytes(b"\xef\xbb\xbfFIRST=1\n")
+    out = run(mica, "--env-file", tmp_path / "env", "--domainname", "dom", "--dns", "1.2.3.4", "--dns-search", ".", "--security-opt", "no-new-privileges:false", busybox, "sh", "-c",
+              "echo $FIRST; cat /proc/sys/kernel/domainname /etc/resolv.conf; grep NoNew /proc/self/status").lines
+    assert out == ["1", "dom", "nameserver 1.2.3.4", "NoNewPrivs:\t0"]
 
 
 def test_add_host_in_every_form(mica, busybox):

@@ -1,0 +1,131 @@
+/*
+ * What of run's and create's options does not go together, and what docker has there and mica has not: that is said, and nothing is dropped silently.
+ */
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cli/run_options.h"
+
+#define NO_NETWORKS "networks with addresses and names are not there yet, --network host and --network none are"
+#define NO_BLKIO "the bandwidth of disks is not limited by mica"
+#define NO_REALTIME "processor time of the real-time scheduler is not given by mica"
+
+#define FIELD(member) offsetof(RunFlags, member)
+#define REFUSED_LIST(name) \
+        { \
+                name, 0, OPTION_LIST, FIELD(refused), .help = "Not there", .flags = OPTION_HIDDEN \
+        }
+
+/* Rows for the parser only: why they are refused stands in refusals[]. */
+const Option run_refused_options[] = {
+        REFUSED_LIST("blkio-weight"),
+        REFUSED_LIST("blkio-weight-device"),
+        REFUSED_LIST("cgroupns"),
+        REFUSED_LIST("cpu-rt-period"),
+        REFUSED_LIST("cpu-rt-runtime"),
+        REFUSED_LIST("device-cgroup-rule"),
+        REFUSED_LIST("device-read-bps"),
+        REFUSED_LIST("device-read-iops"),
+        REFUSED_LIST("device-write-bps"),
+        REFUSED_LIST("device-write-iops"),
+        { "disable-content-trust", 0, OPTION_BOOL, FIELD(disable_content_trust), .help = "Skip image verification", .value = "true", .flags = OPTION_HIDDEN },
+        REFUSED_LIST("gpus"),
+        REFUSED_LIST("ip"),
+        REFUSED_LIST("ip6"),
+        { "isolation", 0, OPTION_STRING, FIELD(isolation), .help = "Container isolation technology", .flags = OPTION_HIDDEN },
+        REFUSED_LIST("kernel-memory"),
+        REFUSED_LIST("link"),
+        REFUSED_LIST("link-local-ip"),
+        REFUSED_LIST("mac-address"),
+        REFUSED_LIST("memory-swappiness"),
+        REFUSED_LIST("net-alias"),
+        REFUSED_LIST("network-alias"),
+        { "oom-kill-disable", 0, OPTION_BOOL, FIELD(oom_kill_disable), .help = "Disable OOM Killer", .flags = OPTION_HIDDEN },
+        REFUSED_LIST("storage-opt"),
+        { "userns", 0, OPTION_STRING, FIELD(userns), .help = "User namespace to use", .flags = OPTION_HIDDEN },
+        { "volume-driver", 0, OPTION_STRING, FIELD(volume_driver), .help = "Optional volume driver for the container", .flags = OPTION_HIDDEN },
+        OPTION_TABLE_END,
+};
+
+static const struct {
+        const char *name, *why;
+} refusals[] = {
+        { "blkio-weight", NO_BLKIO },
+        { "blkio-weight-device", NO_BLKIO },
+        { "cgroupns", "a container has a cgroup namespace of its own with cgroup v2, and the host's with v1" },
+        { "cpu-rt-period", NO_REALTIME },
+        { "cpu-rt-runtime", NO_REALTIME },
+        { "device-cgroup-rule", "devices are given by name, with --device" },
+        { "device-read-bps", NO_BLKIO },
+        { "device-read-iops", NO_BLKIO },
+        { "device-write-bps", NO_BLKIO },
+        { "device-write-iops", NO_BLKIO },
+        { "gpus", "there are no device drivers: the device files are given with --device" },
+        { "ip", NO_NETWORKS },
+        { "ip6", NO_NETWORKS },
+        { "kernel-memory", "kernels have it no more; --memory counts what the kernel needs as well" },
+        { "link", NO_NETWORKS },
+        { "link-local-ip", NO_NETWORKS },
+        { "mac-address", NO_NETWORKS },
+        { "memory-swappiness", "cgroup v2 does not have it; --memory-swap limits the swap" },
+        { "net-alias", NO_NETWORKS },
+        { "network-alias", NO_NETWORKS },
+        { "storage-opt", "the size of a writable layer is not limited by mica" },
+};
+
+/* What is the default anyway is fine. */
+static int check_refused(const RunFlags *flags, const StrList *given, Error *err)
+{
+        for (size_t i = 0; i < ARRAY_LEN(refusals); i++)
+                if (strlist_has(given, refusals[i].name))
+                        return error_set(err, ERROR_UNSUPPORTED, "--%s is not there: %s", refusals[i].name, refusals[i].why);
+        if (flags->oom_kill_disable)
+                return error_set(err, ERROR_UNSUPPORTED,
+                                 "--oom-kill-disable is not there: cgroup v2 does not have it; --oom-score-adj lets others be killed first");
+        if (!str_empty(flags->isolation) && !streq(flags->isolation, "default"))
+                return error_set(err, ERROR_UNSUPPORTED, "invalid isolation: \"%s\": linux only supports 'default'", flags->isolation);
+        if (!str_empty(flags->userns) && !streq(flags->userns, "host"))
+                return error_set(err, ERROR_UNSUPPORTED, "--userns: invalid USER mode '%s': it can be host only", flags->userns);
+        if (!str_empty(flags->volume_driver) && !streq(flags->volume_driver, "local"))
+                return error_set(err, ERROR_UNSUPPORTED, "there is no volume driver '%s': the only one is local", flags->volume_driver);
+        return 0;
+}
+
+static bool is_address(const char *text)
+{
+        unsigned char binary[sizeof(struct in6_addr)];
+
+        return inet_pton(strchr(text, ':') ? AF_INET6 : AF_INET, text, binary) == 1;
+}
+
+int run_flags_check(const RunFlags *flags, const StrList *given, Error *err)
+{
+        if (check_refused(flags, given, err) < 0)
+                return -1;
+        if (flags->cpus && (flags->cpu_period || flags->cpu_quota))
+                return error_set(err, ERROR_INVALID, "conflicting options: nano CPUs and CPU period or quota cannot both be set");
+        if (flags->rm && flags->restart && !streq(flags->restart, "no") && *flags->restart)
+                return error_set(err, ERROR_INVALID, "conflicting options: cannot specify both --restart and --rm");
+        if (flags->memory && flags->memory < (int64_t)(6 * MIB))
+                return error_set(err, ERROR_INVALID, "minimum memory limit allowed is 6MB");
+        if (flags->memory_swap && !flags->memory)
+                return error_set(err, ERROR_INVALID, "you should always set the memory limit when using memoryswap limit, see usage");
+        if (flags->oom_score_adj < -1000 || flags->oom_score_adj > 1000)
+                return error_set(err, ERROR_INVALID, "invalid value %lld, range for oom score adj is [-1000, 1000]", (long long)flags->oom_score_adj);
+        if (streq(flags->pull, "always"))
+                return error_set(err, ERROR_UNSUPPORTED,
+                                 "--pull always asks a registry, which mica cannot do yet: leave it out, and the image in the store is used ('mica images')");
+        if (!streq(flags->pull, "missing") && !streq(flags->pull, "never"))
+                return error_set(err, ERROR_INVALID, "invalid pull option: '%s': must be one of \"always\", \"missing\" or \"never\"", flags->pull);
+        if (streq_ptr(flags->uts, "host") && !str_empty(flags->hostname))
+                return error_set(err, ERROR_INVALID, "conflicting options: hostname and the UTS mode");
+        if (!str_empty(flags->workdir) && *flags->workdir != '/')
+                return error_set(err, ERROR_INVALID, "the working directory '%s' is invalid, it needs to be an absolute path", flags->workdir);
+        for (size_t i = 0; i < flags->dns.n_items; i++)
+                if (!is_address(flags->dns.items[i]))
+                        return error_set(err, ERROR_INVALID, "invalid argument \"%s\" for \"--dns\" flag: it must be an IP address", flags->dns.items[i]);
+        if (flags->detach_keys && detach_keys_check(flags->detach_keys, err) < 0)
+                return -1;
+        return 0;
+}
