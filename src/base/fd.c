@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "base/sys.h"
 
 int fd_fill_standard(void)
@@ -202,6 +203,22 @@ int dir_make(int dir_fd, const char *path, mode_t mode)
         if (sys_mkdirat(dir_fd, copy, mode) < 0 && errno != EEXIST)
                 return -errno;
         return 0;
+}
+
+bool dir_is_empty(int dir_fd, const char *path)
+{
+        _cleanup_close_ int fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+        const struct dirent *entry;
+
+        if (!dir)
+                return false;
+        TAKE_FD(fd);
+        do
+                entry = readdir(dir);
+        while (entry && (streq(entry->d_name, ".") || streq(entry->d_name, "..")));
+        closedir(dir);
+        return !entry;
 }
 
 /*

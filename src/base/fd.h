@@ -44,6 +44,9 @@ int file_write_atomic(int dir_fd, const char *path, const void *data, size_t siz
 /* mkdir -p below `dir_fd`; existing directories are fine. 0 or -errno. */
 int dir_make(int dir_fd, const char *path, mode_t mode);
 
+/* Whether a directory holds nothing. False when it cannot be read. */
+bool dir_is_empty(int dir_fd, const char *path);
+
 /*
  * Removes a tree, never following symlinks and never crossing into another file system. Missing is fine. 0, or the first -errno (it goes on past failures).
  */

@@ -1,6 +1,5 @@
 #include "build/run_mounts_private.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -118,24 +117,12 @@ int run_mounts_hash(BuildStage *stage, Work *work, Hash *hash, Error *err)
 
 /* --- cache --- */
 
-static bool is_empty_dir(const char *path)
-{
-        DIR *dir = opendir(path);
-        struct dirent *entry = NULL;
-
-        while (dir && (entry = readdir(dir)) && (streq(entry->d_name, ".") || streq(entry->d_name, "..")))
-                ;
-        if (dir)
-                closedir(dir);
-        return dir && !entry;
-}
-
 static int seed_cache(Prepare *p, const DfMount *mount, const char *path, Error *err)
 {
         _cleanup_free_ char *from = NULL, *content = NULL;
         MountSource source;
 
-        if (str_empty(mount->from) || streq(mount->from, "scratch") || !is_empty_dir(path))
+        if (str_empty(mount->from) || streq(mount->from, "scratch") || !dir_is_empty(AT_FDCWD, path))
                 return 0;
         if (mount_source(p->stage, p->work, mount, &source, err) < 0)
                 return -1;

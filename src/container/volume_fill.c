@@ -1,5 +1,4 @@
 /* A new volume begins with what the image has at its place, as with docker. */
-#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,22 +9,6 @@
 #include "fs/owner.h"
 #include "fs/path.h"
 #include "store/untar.h"
-
-static bool is_empty(int dir_fd)
-{
-        _cleanup_close_ int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-        struct dirent *entry;
-        bool empty = true;
-
-        if (!dir)
-                return false;
-        fd = -1;
-        while (empty && (entry = readdir(dir)))
-                empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
-        closedir(dir);
-        return empty;
-}
 
 int container_fill_volume(int root_fd, const MountPoint *mount, Error *err)
 {
@@ -42,7 +25,7 @@ int container_fill_volume(int root_fd, const MountPoint *mount, Error *err)
         volume = open(mount->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (volume < 0)
                 return error_errno(err, errno, "cannot open volume '%s'", mount->name);
-        if (!is_empty(volume))
+        if (!dir_is_empty(volume, "."))
                 return 0;
         untar = untar_new(volume, "", NULL, true);
         sink = untar_sink(untar);

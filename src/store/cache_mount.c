@@ -1,6 +1,5 @@
 #include "store/cache_mount.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -283,25 +282,12 @@ int cache_mount_remove(Lease *lease, const Digest *key, Error *err)
         return 1;
 }
 
-static bool is_empty_dir(int dir_fd)
-{
-        int fd = open_tree_dir(dir_fd, ".");
-        DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-        struct dirent *entry = NULL;
-
-        while (dir && (entry = readdir(dir)) && (streq(entry->d_name, ".") || streq(entry->d_name, "..")))
-                ;
-        if (dir)
-                closedir(dir);
-        return dir && !entry;
-}
-
 bool cache_mount_has_content(Store *store, const char *id)
 {
         _cleanup_error_ Error ignored = ERROR_INIT;
         _cleanup_close_ int fd = cache_mount_try_open_existing(store, id, true, NULL, &ignored);
 
-        return fd < 0 ? ignored.code != ERROR_NOT_FOUND : !is_empty_dir(fd);
+        return fd < 0 ? ignored.code != ERROR_NOT_FOUND : !dir_is_empty(fd, ".");
 }
 
 int cache_mount_replace(Lease *lease, const char *id, const char *path, Error *err)
@@ -320,7 +306,7 @@ int cache_mount_replace(Lease *lease, const char *id, const char *path, Error *e
                 error_done(err);
                 return 0;
         }
-        if (!is_empty_dir(fd))
+        if (!dir_is_empty(fd, "."))
                 return 0;
         /*
          * rename(2) takes the place of an empty directory, and of no other. Both names are below descriptors of the same mount: in a mount namespace of our own

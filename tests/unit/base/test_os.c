@@ -33,6 +33,9 @@ static void files_appear_whole_and_trees_go(void **state)
         fd = open(dir, O_DIRECTORY | O_CLOEXEC);
         assert_int_equal(dir_make(fd, "a/b/c", 0755), 0);
         assert_int_equal(dir_make(fd, "a/b/c", 0755), 0);
+        assert_true(dir_is_empty(fd, "a/b/c"));
+        assert_false(dir_is_empty(fd, "a/b"));
+        assert_false(dir_is_empty(fd, "missing"));
         assert_int_equal(file_write_atomic(fd, "a/b/f", "old", 3, 0644, true), 0);
         assert_int_equal(file_write_atomic(fd, "a/b/f", "new!", 4, 0600, false), 0);
         assert_int_equal(file_read(fd, "a/b/f", &content), 0);
