@@ -59,6 +59,8 @@ void copy_plan_done(CopyPlan *plan);
  * Errors: NOT_FOUND that names the path and the tree, unless the word has wildcards.
  */
 int copy_plan_add_source(CopyPlan *plan, SourceTree *tree, const char *source, bool parents, bool unpack, Error *err);
+/* The same of what a mount names: one path, in which wildcards are ordinary characters. */
+int copy_plan_add_path(CopyPlan *plan, SourceTree *tree, const char *path, Error *err);
 /* A heredoc: a file `name` with these bytes, which are copied. */
 void copy_plan_add_bytes(CopyPlan *plan, const char *name, const void *data, size_t size);
 /* A file from `url`, to be filled in (fd, size, mtime_ns, digest). The item is valid until the next one is added. */

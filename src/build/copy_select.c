@@ -136,6 +136,15 @@ static int add_parents(CopyPlan *plan, SourceTree *tree, const char *source, Err
         return 0;
 }
 
+int copy_plan_add_path(CopyPlan *plan, SourceTree *tree, const char *path, Error *err)
+{
+        _cleanup_free_ char *clean = clean_source(path);
+
+        if (source_tree_is_live(tree))
+                source_tree_note_use(tree, clean, false);
+        return add_node(plan, tree, clean, false, true, NULL, err) < 0 ? -1 : 0;
+}
+
 int copy_plan_add_source(CopyPlan *plan, SourceTree *tree, const char *source, bool parents, bool unpack, Error *err)
 {
         _cleanup_free_ char *path = clean_source(source);

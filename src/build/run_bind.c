@@ -17,7 +17,7 @@
 int mount_source(BuildStage *stage, const Work *work, const DfMount *mount, MountSource *ret, Error *err)
 {
         *ret = (MountSource){ 0 };
-        if (!str_empty(mount->from) && !streq(mount->from, "scratch"))
+        if (!str_empty(mount->from) && (mount->type == MOUNT_BIND || !streq(mount->from, "scratch")))
                 return build_source(stage, work->instruction, mount->from, &ret->stage, &ret->tree, err);
         if (mount->type == MOUNT_BIND && str_empty(mount->from) && stage->build->context_stage) {
                 ret->stage = stage->build->context_stage;
@@ -34,7 +34,7 @@ int mount_snapshot_plan(BuildStage *stage, SourceTree *tree, const DfMount *moun
         plan->tmp = lease_tmp_path(stage->build->lease, err);
         if (!plan->tmp)
                 return -1;
-        return copy_plan_add_source(plan, tree, str_empty(mount->source) ? "/" : mount->source, false, false, err);
+        return copy_plan_add_path(plan, tree, str_empty(mount->source) ? "/" : mount->source, err);
 }
 
 int mount_snapshot_key(BuildStage *stage, CopyPlan *plan, Digest *ret, Error *err)

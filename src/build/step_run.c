@@ -57,7 +57,7 @@ int run_step_sources(BuildStage *stage, Work *work, BuildStage **ret_blocker, Er
                 BuildStage *source;
                 SourceTree *tree;
 
-                if (str_empty(run->mounts[i].from) || streq(run->mounts[i].from, "scratch"))
+                if (str_empty(run->mounts[i].from))
                         continue;
                 if (build_source(stage, work->instruction, run->mounts[i].from, &source, &tree, err) < 0)
                         return -1;

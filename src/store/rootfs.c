@@ -29,6 +29,7 @@ struct Rootfs {
         bool attached;
         int *lower; /* descriptors of the lower directories, top first */
         size_t n_lower, capacity_lower;
+        bool empty;        /* there are no layers: the lowest of them is an ordinary directory */
         bool mount_points; /* the last of them is no layer, but the mount points of containers */
         bool userxattr;
 };
@@ -243,7 +244,7 @@ static int read_only_tree(Rootfs *rootfs, Error *err)
 
         if (n > 1)
                 return overlay(rootfs, n, NULL, err);
-        if (store_driver_kind(rootfs->lease->store) == STORE_DRIVER_EROFS) {
+        if (store_driver_kind(rootfs->lease->store) == STORE_DRIVER_EROFS && !rootfs->empty) { /* a mount already */
                 fd = fcntl(rootfs->lower[0], F_DUPFD_CLOEXEC, 3);
                 return fd < 0 ? error_errno(err, errno, "cannot keep a mount open") : fd;
         }
@@ -260,7 +261,8 @@ static int hide_whiteouts(Rootfs *rootfs, const Digest *diff_ids, size_t n, cons
 {
         LayerInfo info;
 
-        if (n == 0)
+        rootfs->empty = n == 0;
+        if (rootfs->empty)
                 return add_empty(rootfs, err);
         if (n > 1 || options->upper)
                 return 0;

@@ -174,5 +174,6 @@ case("wildcard-nothing-in-dir", "FROM scratch\nCOPY d/*.nope /p/\n", TREE, fails
 case("wildcard-nothing-in-dir-that-is-read", "FROM scratch\nCOPY d/f d/*.nope /p/\n", TREE)
 case("parents-everything", "FROM scratch\nCOPY --parents . /p/\n", TREE, fails="\"/\": not found|unknown flag: parents")
 case("parents-dangling", "FROM scratch\nCOPY --parents link /p/\n", {"link": ("symlink", "nowhere")}, fails="/link\": not found|unknown flag: parents")
+case("exclude-dangling", "FROM scratch\nCOPY --exclude=sub . /p/\n", {"link": ("symlink", "nowhere")}, fails="/link\": not found|unknown flag: exclude")
 case("copy-bang", "FROM scratch\nCOPY !a /p/\n", {"!a": "1"}, fails="/!a\": not found")
 case("ignore-class-of-wildcards", "FROM scratch\nCOPY . /p/\n", {"a*": "1", "ab": "2", ".dockerignore": "a[*]\n"})

@@ -99,3 +99,7 @@ case("mount-keeps-parent-time", "FROM busybox\nRUN --mount=type=cache,target=/et
 case("mount-parent-owner-user", "FROM busybox\nUSER app\nRUN --mount=type=cache,id=pou,target=/home/app/c/d,uid=1000 stat -c '%u' /home/app/c >/tmp/o\n")
 case("mount-heredoc", "FROM busybox\nRUN --mount=source=f,target=/m <<EOF\ncat /m >/o\nEOF\n", CTX)
 case("mount-in-onbuild", "FROM busybox AS a\nONBUILD RUN --mount=source=f,target=/m cat /m >/o\nFROM a\n", CTX)
+case("bind-from-scratch", "FROM busybox\nRUN --mount=from=scratch,target=/m ls -a /m >/o; touch /m/x 2>/dev/null || echo refused >>/o\nRUN --mount=from=scratch,target=/m,rw touch /m/x && ls /m >/p\n")
+case("bind-from-empty-stage", "FROM scratch AS s\nENV A=1\nFROM busybox\nRUN --mount=from=s,target=/m ls -a /m >/o\nRUN --mount=type=cache,id=empty,from=s,target=/c touch /c/x && ls /c >/p\n")
+case("bind-name-is-no-wildcard", "FROM busybox\nRUN --mount=source=d*,target=/m ls /m\n", CTX, fails="/d\\*\": not found")
+case("bind-name-with-brackets", "FROM busybox AS s\nRUN mkdir '/x[1]' /x1 && touch '/x[1]/right' /x1/wrong\nFROM busybox\nRUN --mount=from=s,source=/x[1],target=/m ls /m >/o\n")

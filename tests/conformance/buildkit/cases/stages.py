@@ -48,3 +48,5 @@ case("context-platform-of-no-stage", "FROM busybox AS s\nCOPY o/f /f\nFROM busyb
 case("context-platform-of-from", "FROM --platform=linux/arm64 base AS s\nFROM busybox\nCOPY --from=s /f /f\nCOPY --from=base /f /g\n", {"o/f": "o\n", "p/f": "p\n"},
      "--build-context", "base::linux/arm64=@CONTEXT@/o", "--build-context", "base::linux/amd64=@CONTEXT@/p")
 case("copy-from-numeric-names", "FROM busybox AS s\nRUN mkdir /0 && echo 1 >/0/1 && touch -d @6 /0/1 /0\nFROM busybox\nCOPY --from=0 /0 /n\n")
+case("copy-from-empty-stage", "FROM scratch AS s\nENV A=1\nFROM busybox\nCOPY --from=s / /a\nCOPY --from=s /* /b/\nCOPY --from=scratch / /c\n")
+case("copy-from-empty-stage-missing", "FROM scratch AS s\nFROM busybox\nCOPY --from=s /x /a\n", fails="/x\"?: (not found|no such file)")
