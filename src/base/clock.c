@@ -82,13 +82,49 @@ static int days_in_month(int year, int month)
         return month == 2 && leap ? 29 : days[month - 1];
 }
 
+/* As much of a time as is there: "05", "05:06", "05:06:07", "05:06:07.8". With `strict`, the seconds must be. */
+static int parse_time(const char **s, bool strict, struct tm *tm, int64_t *ret_fraction)
+{
+        if (!digits(s, 2, &tm->tm_hour) || tm->tm_hour > 23)
+                return -EINVAL;
+        if (!skip(s, ':'))
+                return strict ? -EINVAL : 0;
+        if (!digits(s, 2, &tm->tm_min) || tm->tm_min > 59)
+                return -EINVAL;
+        if (!skip(s, ':'))
+                return strict ? -EINVAL : 0;
+        if (!digits(s, 2, &tm->tm_sec) || tm->tm_sec > 59)
+                return -EINVAL;
+        if (!skip(s, '.'))
+                return 0;
+        if (!isdigit((unsigned char)**s))
+                return -EINVAL;
+        for (int64_t unit = NSEC_PER_SEC / 10; isdigit((unsigned char)**s); ++*s, unit /= 10)
+                *ret_fraction += (**s - '0') * unit;
+        return 0;
+}
+
+/* "Z" or "+01:00", when it is there. *ret_offset: seconds to the east of Greenwich. */
+static int parse_zone(const char **s, bool *ret_there, int *ret_offset)
+{
+        int sign = skip(s, '+') ? 1 : skip(s, '-') ? -1 : 0, hour, minute;
+
+        *ret_there = sign || skip(s, 'Z') || skip(s, 'z');
+        if (!sign)
+                return 0;
+        if (!digits(s, 2, &hour) || !skip(s, ':') || !digits(s, 2, &minute) || hour > 23 || minute > 59)
+                return -EINVAL;
+        *ret_offset = sign * (hour * 3600 + minute * 60);
+        return 0;
+}
+
 /* Reads a date and as much of the time and zone as is there. With `strict`, all parts must be. */
 static int parse_date(const char *s, bool strict, Timestamp *ret)
 {
         struct tm tm = { .tm_mday = 1, .tm_isdst = -1 };
         int64_t fraction = 0, seconds;
-        bool zone = false;
-        int offset = 0, year, month, day, hour, minute;
+        int offset = 0, year, month, day;
+        bool zone;
 
         if (!digits(&s, 4, &year) || !skip(&s, '-') || !digits(&s, 2, &month) || !skip(&s, '-') || !digits(&s, 2, &day))
                 return -EINVAL;
@@ -97,44 +133,14 @@ static int parse_date(const char *s, bool strict, Timestamp *ret)
         tm.tm_mday = day;
         if (month < 1 || month > 12 || day < 1 || day > days_in_month(year, month) || year < 1678 || year > 2261)
                 return -EINVAL;
-        if (*s == 'T' || *s == 't' || (strict && *s == ' ')) {
-                s++;
-                if (!digits(&s, 2, &tm.tm_hour) || tm.tm_hour > 23)
+        if (skip(&s, 'T') || skip(&s, 't') || (strict && skip(&s, ' '))) {
+                if (parse_time(&s, strict, &tm, &fraction) < 0)
                         return -EINVAL;
-                if (skip(&s, ':')) {
-                        if (!digits(&s, 2, &tm.tm_min) || tm.tm_min > 59)
-                                return -EINVAL;
-                        if (skip(&s, ':')) {
-                                if (!digits(&s, 2, &tm.tm_sec) || tm.tm_sec > 59)
-                                        return -EINVAL;
-                                if (skip(&s, '.')) {
-                                        int64_t unit = NSEC_PER_SEC / 10;
-
-                                        if (!isdigit((unsigned char)*s))
-                                                return -EINVAL;
-                                        for (; isdigit((unsigned char)*s); s++, unit /= 10)
-                                                fraction += (*s - '0') * unit;
-                                }
-                        } else if (strict) {
-                                return -EINVAL;
-                        }
-                } else if (strict) {
-                        return -EINVAL;
-                }
         } else if (strict) {
                 return -EINVAL;
         }
-        if (*s == 'Z' || *s == 'z') {
-                zone = true;
-                s++;
-        } else if (*s == '+' || *s == '-') {
-                int sign = *s++ == '-' ? -1 : 1;
-
-                if (!digits(&s, 2, &hour) || !skip(&s, ':') || !digits(&s, 2, &minute) || hour > 23 || minute > 59)
-                        return -EINVAL;
-                offset = sign * (hour * 3600 + minute * 60);
-                zone = true;
-        }
+        if (parse_zone(&s, &zone, &offset) < 0)
+                return -EINVAL;
         if (*s || (strict && !zone))
                 return -EINVAL;
         seconds = (int64_t)(zone ? timegm(&tm) : mktime(&tm)) - offset;

@@ -363,6 +363,31 @@ static void sweep_runtime(void)
                 runtime_sweep(runtime);
 }
 
+/* Whether all filters of a prune select the container: 1, 0, -1. */
+static int prune_selects(const FilterContext *context, const StrList *texts, Error *err)
+{
+        for (size_t i = 0; texts && i < texts->n_items; i++) {
+                const char *value = NULL;
+                Timestamp until;
+                bool wanted;
+
+                if ((value = str_after(texts->items[i], "label="))) {
+                        wanted = filter_label(context, value, err) > 0;
+                } else if ((value = str_after(texts->items[i], "label!="))) {
+                        wanted = filter_label(context, value, err) == 0;
+                } else if ((value = str_after(texts->items[i], "until="))) {
+                        if (timestamp_parse_any(value, clock_now(), &until) < 0)
+                                return error_set(err, ERROR_INVALID, "invalid filter '%s'", texts->items[i]);
+                        wanted = context->container->created < until;
+                } else {
+                        return error_set(err, ERROR_INVALID, "invalid filter '%s'", texts->items[i]);
+                }
+                if (!wanted)
+                        return 0;
+        }
+        return 1;
+}
+
 int container_prune(Store *store, const StrList *texts, void (*removed)(void *user, const char *id), void *user, uint64_t *ret_size, Error *err)
 {
         _cleanup_strlist_ StrList ids = { 0 };
@@ -374,28 +399,14 @@ int container_prune(Store *store, const StrList *texts, void (*removed)(void *us
                 _cleanup_(container_freep) Container *container = NULL;
                 _cleanup_error_ Error ignored = ERROR_INIT;
                 uint64_t rw = 0, root;
-                bool wanted = true;
+                int selected;
 
                 if (container_load(store, ids.items[i], &container, &ignored) < 0 || container_is_active(container))
                         continue;
-                for (size_t k = 0; texts && k < texts->n_items && wanted; k++) {
-                        const FilterContext context = { .store = store, .container = container };
-                        const char *value = NULL;
-                        Timestamp until;
-
-                        if ((value = str_after(texts->items[k], "label="))) {
-                                wanted = filter_label(&context, value, err) > 0;
-                        } else if ((value = str_after(texts->items[k], "label!="))) {
-                                wanted = filter_label(&context, value, err) == 0;
-                        } else if ((value = str_after(texts->items[k], "until="))) {
-                                if (timestamp_parse_any(value, clock_now(), &until) < 0)
-                                        return error_set(err, ERROR_INVALID, "invalid filter '%s'", texts->items[k]);
-                                wanted = container->created < until;
-                        } else {
-                                return unknown_filter(texts->items[k], err);
-                        }
-                }
-                if (!wanted)
+                selected = prune_selects(&(FilterContext){ .store = store, .container = container }, texts, err);
+                if (selected < 0)
+                        return -1;
+                if (!selected)
                         continue;
                 container_size(store, container, &rw, &root, &ignored);
                 error_done(&ignored);

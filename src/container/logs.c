@@ -74,6 +74,22 @@ static int print_line(LogReader *reader, const char *text, size_t size, Error *e
         return sink_write(sink, log, strlen(log), err);
 }
 
+/* A piece of a line; `ends`: to its end. */
+static int take_piece(LogReader *reader, const char *piece, size_t size, bool ends, Error *err)
+{
+        int r;
+
+        if (ends && reader->line.size == 0)
+                return print_line(reader, piece, size, err);
+        if (buf_add(&reader->line, piece, size) < 0)
+                buf_reset(&reader->line);
+        if (!ends)
+                return 0;
+        r = print_line(reader, buf_str(&reader->line), reader->line.size, err);
+        buf_reset(&reader->line);
+        return r;
+}
+
 /* Reads what `fd` has from its position on; the beginning of a line waits for its end. */
 static int read_more(LogReader *reader, int fd, Error *err)
 {
@@ -85,18 +101,8 @@ static int read_more(LogReader *reader, int fd, Error *err)
                         const char *newline = memchr(p, '\n', (size_t)(end - p));
                         size_t size = (size_t)((newline ? newline : end) - p);
 
-                        if (newline && reader->line.size == 0) {
-                                if (print_line(reader, p, size, err) < 0)
-                                        return -1;
-                        } else {
-                                if (buf_add(&reader->line, p, size) < 0)
-                                        buf_reset(&reader->line);
-                                if (newline) {
-                                        if (print_line(reader, reader->line.data ? reader->line.data : "", reader->line.size, err) < 0)
-                                                return -1;
-                                        buf_reset(&reader->line);
-                                }
-                        }
+                        if (take_piece(reader, p, size, newline != NULL, err) < 0)
+                                return -1;
                         p += size + (newline != NULL);
                 }
         }
