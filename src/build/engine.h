@@ -211,6 +211,8 @@ int build_context(Build *build, SourceTree **ret, Error *err);
 
 /* --- plan.c: stages and what they need --- */
 int build_plan(Build *build, Error *err);
+/* The i-th of build->stages in the order of need: each has only earlier ones before it. */
+BuildStage *build_stage_in_order(const Build *build, size_t i);
 /* Where COPY --from or a mount's from= reads: a stage (made for an image when it is none of the Dockerfile) or the tree of a named context. */
 int build_source(BuildStage *reader, const Instruction *instruction, const char *from, BuildStage **ret_stage, SourceTree **ret_tree, Error *err);
 

@@ -80,10 +80,8 @@ static bool misses_base(const BuildStage *stage)
 /* As the probe of a build: on this thread, as far as the cache answers. What goes wrong will go wrong in the build, not here. */
 static void probe(Build *build)
 {
-        size_t n_parsed = build->parsed->n_items * build->n_targets;
-
         for (size_t i = 0; i < build->n_stages; i++) {
-                BuildStage *stage = build->stages[(i + n_parsed) % build->n_stages], *blocker;
+                BuildStage *stage = build_stage_in_order(build, i), *blocker;
                 _cleanup_error_ Error failure = ERROR_INIT;
                 Digest key;
                 int result;

@@ -390,6 +390,14 @@ static int plan_reachable(BuildTarget *target, size_t wanted, Error *err)
         return 0;
 }
 
+/* Images that are only copied from come after the stages of the Dockerfile in the list, but depend on nothing: so they go first. */
+BuildStage *build_stage_in_order(const Build *build, size_t i)
+{
+        size_t n_parsed = build->parsed->n_items * build->n_targets;
+
+        return build->stages[(i + n_parsed) % build->n_stages];
+}
+
 int build_plan(Build *build, Error *err)
 {
         size_t wanted;

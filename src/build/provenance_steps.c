@@ -154,14 +154,13 @@ static void add_stage(Provenance *provenance, Steps *steps, BuildStage *stage)
                 remember(steps, stage, *(unsigned *)map_getn(steps->numbers, &stage->base, sizeof(stage->base)));
 }
 
-/* Stages before those that read them: images that are only copied from come last in the list, and depend on nothing. */
+/* Stages before those that read them. */
 static void add_stages(Provenance *provenance, Steps *steps)
 {
         Build *build = provenance->export->build;
-        size_t n_parsed = build->parsed->n_items * build->n_targets;
 
         for (size_t i = 0; i < build->n_stages; i++) {
-                BuildStage *stage = build->stages[(i + n_parsed) % build->n_stages];
+                BuildStage *stage = build_stage_in_order(build, i);
 
                 if (stage->needed && stage->target == provenance->target)
                         add_stage(provenance, steps, stage);

@@ -269,17 +269,12 @@ static void rewind_all(Build *build)
         cache_forget_pending(build->lease);
 }
 
-/*
- * The probe: stages in the order of need, on this thread, as far as the cache goes. Images that are copied from come after the stages of the Dockerfile in the
- * list, but depend on nothing, so they go first; then each stage has only earlier ones before it.
- */
+/* The probe: stages in the order of need, on this thread, as far as the cache goes. */
 static int probe_once(Build *build, BuildStage **pending, size_t *n_pending, Error *err)
 {
-        size_t n_parsed = build->parsed->n_items * build->n_targets;
-
         *n_pending = 0;
         for (size_t i = 0; i < build->n_stages; i++) {
-                BuildStage *stage = build->stages[(i + n_parsed) % build->n_stages], *blocker;
+                BuildStage *stage = build_stage_in_order(build, i), *blocker;
                 Digest key;
                 int result;
 
