@@ -56,7 +56,7 @@ static void test_waiting_for_the_end(void **state)
 static void test_a_socket_in_a_deep_directory(void **state)
 {
         const Scratch *scratch = *state;
-        _cleanup_free_ char *deep = xasprintf("%s/%0*d", scratch->path, 200, 0), *path = NULL;
+        _cleanup_free_ char *deep = xasprintf("%s/%0*d", scratch->path, 200, 0);
         Container container = { .name = (char *)"deep", .dir = deep };
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         char proc[FD_PROC_PATH_SIZE];
