@@ -100,6 +100,24 @@ static int expand_wildcards(SourceTree *tree, const char *path, StrList *paths, 
         }
 }
 
+/* With --parents a path is what it says: below a symbolic link there is nothing to keep the names of. */
+static int require_parents(SourceTree *tree, const char *path, Error *err)
+{
+        _cleanup_free_ char *real = NULL;
+        TreeNode *node;
+        int found = source_tree_find(tree, path, false, &node, err);
+
+        if (found < 0)
+                return -1;
+        if (!found)
+                return error_set(err, ERROR_NOT_FOUND, "\"/%s\": not found in the %s", path, source_tree_name(tree));
+        real = source_tree_node_path(node);
+        if (streq(real, path))
+                return 0;
+        return error_set(err, ERROR_NOT_FOUND, "\"/%s\": not found in the %s: a symbolic link leads to '/%s', which --parents does not follow", path,
+                         source_tree_name(tree), real);
+}
+
 static int add_parents(CopyPlan *plan, SourceTree *tree, const char *source, Error *err)
 {
         const char *pivot = strstr(source, "/./");
@@ -122,11 +140,9 @@ static int add_parents(CopyPlan *plan, SourceTree *tree, const char *source, Err
                         continue;
                 if (!wild) {
                         _cleanup_free_ char *required = *parent ? xasprintf("%s/%s", parent, pattern) : xstrdup(pattern);
-                        TreeNode *node;
-                        int found = source_tree_find(tree, required, false, &node, err);
 
-                        if (found <= 0)
-                                return found < 0 ? -1 : error_set(err, ERROR_NOT_FOUND, "\"/%s\": not found in the %s", required, source_tree_name(tree));
+                        if (require_parents(tree, required, err) < 0)
+                                return -1;
                 }
                 strlist_add(&patterns, pattern);
                 item->pattern = xstrdup(pattern);

@@ -75,7 +75,7 @@ RULES = [
          inside-own-ignore inside-empty-own-ignore add-git add-git-no-slash add-git-to-workdir add-git-refs add-git-checksum add-git-short-checksum
          add-git-owner-and-mode add-git-link add-git-exclude add-git-submodules add-git-keep add-git-keep-tag add-git-keep-subdir add-git-and-file
          add-git-two add-git-variable named-directory named-directory-ignore named-git named-git-subdir named-git-query named-git-protocol git-protocol named-http named-http-tar
-         policy-convert-git ignore-class-of-wildcards
+         policy-convert-git ignore-class-of-wildcards parents-link-in-middle-of-wildcard
          """, directory_time),
     Rule("epoch", "epoch-config epoch-scratch epoch-not-declared epoch-heredoc epoch-http", epoch_time),
     Rule("scratch-mount-points", "user-no-passwd scratch-leaves", lambda place, want, got: got is None and place.split(": ")[-1] in ("dev", "proc", "sys")),

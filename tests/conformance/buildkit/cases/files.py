@@ -177,3 +177,6 @@ case("parents-dangling", "FROM scratch\nCOPY --parents link /p/\n", {"link": ("s
 case("exclude-dangling", "FROM scratch\nCOPY --exclude=sub . /p/\n", {"link": ("symlink", "nowhere")}, fails="/link\": not found|unknown flag: exclude")
 case("copy-bang", "FROM scratch\nCOPY !a /p/\n", {"!a": "1"}, fails="/!a\": not found")
 case("ignore-class-of-wildcards", "FROM scratch\nCOPY . /p/\n", {"a*": "1", "ab": "2", ".dockerignore": "a[*]\n"})
+case("parents-through-link", "FROM scratch\nCOPY --parents ld/f /p/\n", {"ld": ("symlink", "d"), "d/f": "1"}, fails="/ld/f\": not found|unknown flag: parents")
+case("parents-through-link-of-stage", "FROM scratch\nCOPY --parents --from=busybox /srv/link/below /p/\n", fails="/srv/link/below\": not found|unknown flag: parents")
+case("parents-link-in-middle-of-wildcard", "FROM scratch\nCOPY --parents ld/* d/* /p/\n", {"ld": ("symlink", "d"), "d/f": "1"})
