@@ -73,7 +73,7 @@ static Answer try_overlay_lower_add(void)
 
         if (fd < 0)
                 return fails("overlayfs cannot be mounted here");
-        if (fsconfig(fd, FSCONFIG_SET_STRING, "lowerdir+", "/", 0) < 0)
+        if (!mount_context_checks(fd) || fsconfig(fd, FSCONFIG_SET_STRING, "lowerdir+", "/", 0) < 0)
                 return fails("overlayfs does not know lowerdir+ (Linux 6.8): the number of layers in one mount is limited by one page of options");
         return works("overlayfs takes layers one by one");
 }

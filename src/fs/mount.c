@@ -198,9 +198,21 @@ static int overlay_set_path(int context, const char *key, const char *path, Erro
         return r;
 }
 
+bool mount_context_checks(int context)
+{
+        Buf log = BUF_INIT(64 << 10);
+        bool checks = fsconfig(context, FSCONFIG_SET_FLAG, "mica", NULL, 0) < 0;
+
+        context_read_log(context, &log); /* what it said to that is nobody's error */
+        buf_done(&log);
+        return checks;
+}
+
 /* 1: this kernel does not know lowerdir+. */
 static int overlay_set_lower(int context, const OverlaySpec *spec, Error *err)
 {
+        if (!mount_context_checks(context))
+                return 1;
         for (size_t i = 0; i < spec->n_lower; i++) {
                 if (overlay_set_path(context, "lowerdir+", spec->lower[i], err) == 0)
                         continue;

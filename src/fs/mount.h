@@ -40,6 +40,12 @@ typedef struct OverlaySpec {
  */
 int mount_overlay(const OverlaySpec *spec, Error *err);
 
+/*
+ * Whether what fsconfig(2) says to this context (fsopen(2)) is looked at then. A file system that was not written for contexts (overlayfs before Linux 6.5)
+ * keeps every parameter, known or not, until it is mounted; the question has spoilt such a context.
+ */
+bool mount_context_checks(int context);
+
 /* The way of kernels before 6.8 (one page of options). Here for its tests; mount_overlay() takes it by itself. */
 int mount_overlay_classic(const OverlaySpec *spec, Error *err);
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/statvfs.h>
 
 #include "base/str.h"
@@ -85,6 +86,21 @@ static void test_overlay_classic_many(void **state)
         check_overlay(*state, mount_overlay_classic, 150);
 }
 
+/* What was asked leaves no message for whoever reads the context's next. */
+static void test_context_is_asked(void **state)
+{
+        char log[64];
+        int fd;
+
+        (void)state;
+        need(FEATURE_MOUNT);
+        fd = fsopen("tmpfs", FSOPEN_CLOEXEC);
+        assert_true(mount_context_checks(fd));
+        assert_int_equal(read(fd, log, sizeof(log)), -1);
+        assert_int_equal(fsconfig(fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0), 0);
+        close(fd);
+}
+
 static void test_errors_carry_the_kernel(void **state)
 {
         Scratch *scratch = *state;
@@ -148,6 +164,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 SCRATCH_TEST(test_overlay),
                 SCRATCH_TEST(test_overlay_many),
+                SCRATCH_TEST(test_context_is_asked),
                 SCRATCH_TEST(test_overlay_classic),
                 SCRATCH_TEST(test_overlay_classic_many),
                 SCRATCH_TEST(test_errors_carry_the_kernel),
