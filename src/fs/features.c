@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/fd.h"
 #include "base/macros.h"
 #include "base/str.h"
@@ -20,17 +21,18 @@
 
 typedef struct Answer {
         bool works;
+        bool attached; /* EROFS: only while it is attached somewhere */
         const char *reason;
 } Answer;
 
 static Answer works(const char *reason)
 {
-        return (Answer){ true, reason };
+        return (Answer){ .works = true, .reason = reason };
 }
 
 static Answer fails(const char *reason)
 {
-        return (Answer){ false, reason };
+        return (Answer){ .reason = reason };
 }
 
 /* A new private tmpfs context asks for the same privilege as every mount and changes nothing. */
@@ -117,20 +119,51 @@ static void tiny_erofs(unsigned char image[2048])
         memcpy(entries + 24, "...", 3);
 }
 
-/*
- * A container's root is an overlay over EROFS mounts that are attached nowhere. Kernels from 6.12 on mount EROFS from files, but those before 6.15 may refuse
- * detached mounts as layers: asked for as mount_overlay() will ask, with a directory that is surely there as the second layer.
- */
+/* An overlay without an upper needs two layers. Asked for as mount_overlay() will ask. */
+static bool overlay_takes(const char *erofs, const char *other)
+{
+        const char *const lower[] = { erofs, other };
+        const OverlaySpec spec = { .lower = lower, .n_lower = ARRAY_LEN(lower) };
+        _cleanup_error_ Error ignored = ERROR_INIT;
+        _cleanup_close_ int fd = mount_overlay(&spec, &ignored);
+
+        return fd >= 0;
+}
+
+/* The same with the mount attached, in a child with a mount namespace that is gone with it: nothing is seen elsewhere. */
+static _noreturn_ void try_attached(int mount_fd)
+{
+        _cleanup_error_ Error ignored = ERROR_INIT;
+        _cleanup_close_ int top = -1;
+
+        if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+                _exit(1);
+        top = mount_tmpfs(NULL, &ignored);
+        if (top < 0 || sys_mkdirat(top, "layer", 0755) < 0 || sys_mkdirat(top, "other", 0755) < 0 || mount_attach(top, AT_FDCWD, "/tmp", &ignored) < 0 ||
+            mount_attach(mount_fd, top, "layer", &ignored) < 0)
+                _exit(1);
+        _exit(overlay_takes("/tmp/layer", "/tmp/other") ? 0 : 1);
+}
+
+/* A container's root is an overlay over EROFS mounts. `dir_fd` is a directory that is surely there. */
 static Answer try_overlay_on(int mount_fd, int dir_fd)
 {
         char erofs_path[FD_PROC_PATH_SIZE], dir_path[FD_PROC_PATH_SIZE];
-        const char *const lower[] = { fd_proc_path(mount_fd, erofs_path), fd_proc_path(dir_fd, dir_path) };
-        const OverlaySpec spec = { .lower = lower, .n_lower = ARRAY_LEN(lower) };
-        _cleanup_error_ Error err = ERROR_INIT;
-        _cleanup_close_ int fd = mount_overlay(&spec, &err);
+        _cleanup_error_ Error ignored = ERROR_INIT;
+        Answer found;
+        int status;
+        pid_t pid;
 
-        return fd >= 0 ? works("EROFS is mounted from files")
-                       : fails("this kernel does not take EROFS mounts that are attached nowhere as layers of an overlay (Linux 6.15)");
+        if (overlay_takes(fd_proc_path(mount_fd, erofs_path), fd_proc_path(dir_fd, dir_path)))
+                return works("EROFS is mounted from files");
+        pid = fork();
+        if (pid == 0)
+                try_attached(mount_fd);
+        if (pid < 0 || child_wait(pid, &status, &ignored) < 0 || status != 0)
+                return fails("this kernel does not take EROFS mounts as layers of an overlay");
+        found = works("EROFS is mounted from files, and is attached to be a layer of an overlay (before Linux 6.15)");
+        found.attached = true;
+        return found;
 }
 
 static Answer try_erofs(int dir_fd)
@@ -214,7 +247,7 @@ const char *feature_name(Feature feature)
         return features[feature].name;
 }
 
-bool feature_erofs_in(int dir_fd, const char **ret_reason)
+bool feature_erofs_in(int dir_fd, bool *ret_attached, const char **ret_reason)
 {
         static struct {
                 dev_t device;
@@ -237,6 +270,8 @@ bool feature_erofs_in(int dir_fd, const char **ret_reason)
                 }
         }
         pthread_mutex_unlock(&lock);
+        if (ret_attached)
+                *ret_attached = found.attached;
         if (ret_reason)
                 *ret_reason = found.reason;
         return found.works;

@@ -20,8 +20,8 @@ const char *feature_name(Feature feature);   /* "mount", "openat2", ... */
 const char *feature_reason(Feature feature); /* one sentence: how it works, or why it does not. Static */
 
 /*
- * Whether EROFS can be mounted from files in this directory and be a layer of an overlay without being attached anywhere: depends on the kernel (6.12,
- * respectively 6.15), on privileges, and on the file system there (tmpfs and overlayfs above overlayfs cannot). Costs two mounts for each file system asked
- * about. *ret_reason (may be NULL) as feature_reason().
+ * Whether EROFS can be mounted from files in this directory and be a layer of an overlay: depends on the kernel (6.12), on privileges, and on the file system
+ * there (tmpfs and overlayfs above overlayfs cannot). *ret_attached: only while the mount is attached somewhere in the mount namespace (before Linux 6.15).
+ * Costs two mounts for each file system asked about. *ret_reason (may be NULL) as feature_reason().
  */
-bool feature_erofs_in(int dir_fd, const char **ret_reason);
+bool feature_erofs_in(int dir_fd, bool *ret_attached, const char **ret_reason);

@@ -20,6 +20,9 @@
 
 typedef enum StoreDriver { STORE_DRIVER_UNKNOWN, STORE_DRIVER_EROFS, STORE_DRIVER_DIR } StoreDriver;
 
+/* Whether a mounted index must be attached somewhere to be a layer of an overlay (before Linux 6.15). */
+typedef enum StoreAttach { ATTACH_UNKNOWN, ATTACH_NO, ATTACH_YES } StoreAttach;
+
 struct Store {
         char *root;
         int root_fd;
@@ -29,6 +32,7 @@ struct Store {
         unsigned n_gc_users;
         pthread_mutex_t driver_mutex;
         StoreDriver driver;        /* found out on first use */
+        StoreAttach attach;        /* the same */
         const char *driver_reason; /* static; NULL until then */
         Db *db;
         char boot_id[40];
@@ -229,3 +233,4 @@ int indexes_settle(Db *db, Error *err);
 int open_tree_dir(int dir_fd, const char *path); /* a directory for reading, last component not followed; -1 and errno */
 
 StoreDriver store_driver_kind(Store *store);
+bool store_attaches_layers(Store *store); /* driver `erofs` only */

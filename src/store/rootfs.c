@@ -30,6 +30,7 @@ struct Rootfs {
         int *lower; /* descriptors of the lower directories, top first */
         size_t n_lower, capacity_lower;
         bool empty;        /* there are no layers: the lowest of them is an ordinary directory */
+        char *place;       /* where they are attached, one over the other, on a kernel that wants that; else NULL */
         bool mount_points; /* the last of them is no layer, but the mount points of containers */
         bool userxattr;
 };
@@ -107,6 +108,48 @@ static int find_base(Lease *lease, const Digest *diff_ids, size_t n, bool merge,
         return 0;
 }
 
+/*
+ * By its absolute path: the store's own descriptors may be older than the mount namespace, and what they lead to belongs to the one before, which the
+ * kernel does not take for an overlay.
+ */
+static int open_lower(const char *base, const char *name, Error *err)
+{
+        _cleanup_free_ char *path = xasprintf("%s/%s", base, name);
+        int fd = open_tree_dir(AT_FDCWD, path);
+
+        return fd < 0 ? error_errno(err, errno, "cannot open '%s'", path) : fd;
+}
+
+/* The descriptors lead to each of them, whatever covers it. */
+static int attach_lower(Rootfs *rootfs, Error *err)
+{
+        Lease *lease = rootfs->lease;
+        _cleanup_close_ int dir = -1;
+        char name[STORE_NAME_SIZE];
+
+        lease_new_name(lease, "layers", name);
+        if (sys_mkdirat(lease->dir_fd, name, 0700) < 0)
+                return error_errno(err, errno, "cannot make '%s/%s'", lease->path, name);
+        rootfs->place = xasprintf("%s/%s", lease->path, name);
+        dir = open_lower(lease->path, name, err);
+        for (size_t i = 0; i < rootfs->n_lower; i++)
+                if (dir < 0 || mount_attach(rootfs->lower[i], dir, "", err) < 0)
+                        return -1;
+        return 0;
+}
+
+static void detach_lower(Rootfs *rootfs)
+{
+        Error ignored = ERROR_INIT;
+
+        for (size_t i = 0; rootfs->place && i < rootfs->n_lower; i++)
+                (void)mount_detach(rootfs->place, &ignored);
+        if (rootfs->place)
+                sys_unlinkat(AT_FDCWD, rootfs->place, AT_REMOVEDIR);
+        error_done(&ignored);
+        free(rootfs->place);
+}
+
 static int open_erofs(Rootfs *rootfs, const Digest *diff_ids, size_t n, bool merge, Error *err)
 {
         Store *store = rootfs->lease->store;
@@ -137,19 +180,7 @@ static int open_erofs(Rootfs *rootfs, const Digest *diff_ids, size_t n, bool mer
         if (fd < 0)
                 return -1;
         add_lower(rootfs, fd);
-        return 0;
-}
-
-/*
- * By its absolute path: the store's own descriptors may be older than the mount namespace, and what they lead to belongs to the one before, which the
- * kernel does not take for an overlay.
- */
-static int open_lower(const char *base, const char *name, Error *err)
-{
-        _cleanup_free_ char *path = xasprintf("%s/%s", base, name);
-        int fd = open_tree_dir(AT_FDCWD, path);
-
-        return fd < 0 ? error_errno(err, errno, "cannot open '%s'", path) : fd;
+        return store_attaches_layers(store) ? attach_lower(rootfs, err) : 0;
 }
 
 /* A layer that comes again further up hides what it has said itself; overlayfs does not take one directory twice. */
@@ -326,6 +357,7 @@ void rootfs_free(Rootfs *rootfs)
                 close(rootfs->fd);
         if (rootfs->lower_fd >= 0)
                 close(rootfs->lower_fd);
+        detach_lower(rootfs);
         for (size_t i = 0; i < rootfs->n_lower; i++)
                 close(rootfs->lower[i]);
         free(rootfs->lower);

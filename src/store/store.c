@@ -249,27 +249,53 @@ static char *probe_key(Store *store)
         if (file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &boot) < 0 || fstat(store->root_fd, &root) < 0 || stat("/proc/self/ns/user", &namespace) < 0)
                 return NULL;
         id = str_trim(buf_str(&boot));
-        return xasprintf("erofs 1 %s %ju %ju %u\n", id, (uintmax_t)root.st_dev, (uintmax_t) namespace.st_ino, geteuid());
+        return xasprintf(" 1 %s %ju %ju %u\n", id, (uintmax_t)root.st_dev, (uintmax_t) namespace.st_ino, geteuid());
 }
+
+/* The first word, which is before the key, by store->attach. */
+static const char *const probe_words[] = { [ATTACH_NO] = "erofs", [ATTACH_YES] = "erofs-attached" };
 
 /*
  * Finding out costs two mounts, as much as everything else that `run` does before the runtime. Only a good answer is kept: what did not work may work with more
- * privileges, and is rare.
+ * privileges, and is rare. With driver_mutex.
  */
 static bool erofs_works(Store *store, const char **ret_reason)
 {
-        _cleanup_free_ char *key = probe_key(store);
+        _cleanup_free_ char *key = probe_key(store), *line = NULL;
         _cleanup_buf_ Buf known = BUF_INIT(256);
+        bool attached;
 
-        if (key && file_read(store->root_fd, PROBE_NAME, &known) == 0 && streq(buf_str(&known), key)) {
-                *ret_reason = "EROFS is mounted from files, as another process has found out";
-                return true;
+        if (key && file_read(store->root_fd, PROBE_NAME, &known) == 0) {
+                for (StoreAttach attach = ATTACH_NO; attach <= ATTACH_YES; attach++) {
+                        const char *rest = str_after(buf_str(&known), probe_words[attach]);
+
+                        if (!rest || !streq(rest, key))
+                                continue;
+                        store->attach = attach;
+                        *ret_reason = "EROFS is mounted from files, as another process has found out";
+                        return true;
+                }
         }
-        if (!feature_erofs_in(store->root_fd, ret_reason))
+        if (!feature_erofs_in(store->root_fd, &attached, ret_reason))
                 return false;
+        store->attach = attached ? ATTACH_YES : ATTACH_NO;
+        line = xasprintf("%s%s", probe_words[store->attach], key ? key : "");
         if (key)
-                (void)file_write_atomic(store->root_fd, PROBE_NAME, key, strlen(key), 0600, false);
+                (void)file_write_atomic(store->root_fd, PROBE_NAME, line, strlen(line), 0600, false);
         return true;
+}
+
+bool store_attaches_layers(Store *store)
+{
+        const char *ignored;
+        bool attach;
+
+        pthread_mutex_lock(&store->driver_mutex);
+        if (store->attach == ATTACH_UNKNOWN && !erofs_works(store, &ignored)) /* the driver was asked for */
+                store->attach = ATTACH_NO;
+        attach = store->attach == ATTACH_YES;
+        pthread_mutex_unlock(&store->driver_mutex);
+        return attach;
 }
 
 StoreDriver store_driver_kind(Store *store)

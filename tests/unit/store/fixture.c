@@ -16,7 +16,7 @@ const char *fixture_no_erofs(void)
         const char *base = getenv("TMPDIR"), *reason = NULL;
         _cleanup_close_ int fd = open(base ? base : "/var/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-        return feature_erofs_in(fd, &reason) ? NULL : reason;
+        return feature_erofs_in(fd, NULL, &reason) ? NULL : reason;
 }
 
 const char *fixture_no_mounts(void)

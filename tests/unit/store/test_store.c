@@ -249,11 +249,66 @@ static void test_blobs(void **state)
         assert_int_equal(back.size, 5);
 }
 
+/* How many mounts there are below the store. */
+static size_t count_mounts(const Fixture *fixture)
+{
+        Buf text = BUF_INIT(16 * MIB);
+        size_t n = 0;
+
+        assert_int_equal(file_read(AT_FDCWD, "/proc/self/mountinfo", &text), 0);
+        for (const char *at = buf_str(&text); (at = strstr(at, fixture->dir)); at = strchr(at, '\n')) /* a line names its source as well */
+                n++;
+        buf_done(&text);
+        return n;
+}
+
+/* Linux 6.12 to 6.14 take only mounts that are attached as layers. A store that has found that out is the same on every kernel. */
+static void test_mount_attached(void **state)
+{
+        Fixture *fixture = *state;
+        _cleanup_(lease_freep) Lease *lease = NULL;
+        _cleanup_buf_ Buf base = base_tar(), upper = BUF_INIT(MIB);
+        _cleanup_free_ char *known = NULL, *attached = NULL;
+        Rootfs *one = NULL, *other = NULL;
+        Digest chain[2];
+        size_t n_before;
+        Error err = ERROR_INIT;
+
+        SKIP_WITHOUT_MOUNTS();
+        if (!streq(fixture_driver, "erofs"))
+                return;
+        assert_ok(lease_new(fixture->store, "test", &lease, &err));
+        tar_put_file(&upper, "new", "new\n");
+        chain[0] = fixture_layer(lease, &base).diff_id;
+        chain[1] = fixture_layer(lease, &upper).diff_id;
+        assert_ok(lease_sync(lease, &err));
+        assert_ok(rootfs_mount(lease, chain, 2, NULL, &one, &err));
+        rootfs_free(one);
+        lease_free(TAKE_PTR(lease));
+        known = read_at(store_root_fd(fixture->store), "driver");
+        attached = xasprintf("erofs-attached%s", strchr(known, ' '));
+        assert_int_equal(file_write_atomic(store_root_fd(fixture->store), "driver", attached, strlen(attached), 0600, false), 0);
+        fixture_reopen(fixture);
+        n_before = count_mounts(fixture);
+        assert_ok(lease_new(fixture->store, "test", &lease, &err));
+        assert_ok(rootfs_mount(lease, chain, 2, NULL, &one, &err));
+        assert_int_equal(count_mounts(fixture), n_before + 2);
+        check_base(rootfs_fd(one));
+        assert_content(rootfs_fd(one), "new", "new\n");
+        assert_content(rootfs_lower_fd(one, &err), "new", "new\n");
+        assert_ok(rootfs_mount(lease, chain, 1, NULL, &other, &err));
+        check_base(rootfs_fd(other));
+        rootfs_free(one);
+        rootfs_free(other);
+        assert_int_equal(count_mounts(fixture), n_before);
+}
+
 static int run_group(const char *driver)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_layer_round_trip, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_mount, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_mount_attached, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_write_on_top, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_image, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_blobs, fixture_setup, fixture_teardown),
