@@ -62,13 +62,15 @@ const char *cgroup_mode_name(CgroupMode mode)
         return names[mode];
 }
 
-char *cgroup_path(const char *parent, const char *id)
+char *cgroup_path(const Cgroups *cgroups, const char *parent, const char *id)
 {
-        size_t n = parent ? strlen(parent) : 0;
+        size_t n;
 
-        while (n > 0 && parent[n - 1] == '/')
+        if (str_empty(parent))
+                parent = cgroups->mode == CGROUP_V2 ? "/mica" : "";
+        for (n = strlen(parent); n > 0 && parent[n - 1] == '/';)
                 n--;
-        return xasprintf("%s%.*s/mica-%s", n > 0 && *parent != '/' ? "/" : "", (int)n, parent ? parent : "", id);
+        return xasprintf("%s%.*s/mica-%s", n > 0 && *parent != '/' ? "/" : "", (int)n, parent, id);
 }
 
 int cgroup_hide_unified(void)
@@ -126,8 +128,15 @@ static void collect_pids(const char *directory, PidList *list, unsigned depth)
         _cleanup_buf_ Buf text = BUF_INIT(PROCS_SIZE_MAX);
         struct dirent *entry;
         DIR *dir;
+        int r;
 
-        if (file_read(AT_FDCWD, file, &text) == 0) {
+        r = file_read(AT_FDCWD, file, &text);
+        if (r == -EOPNOTSUPP) { /* below a cgroup that has processes itself, a cgroup of v2 holds threads */
+                free(file);
+                file = xasprintf("%s/cgroup.threads", directory);
+                r = file_read(AT_FDCWD, file, &text);
+        }
+        if (r == 0) {
                 for (char *p = text.data, *end; p && *p; p = *end ? end + 1 : end) {
                         long pid = strtol(p, &end, 10);
 

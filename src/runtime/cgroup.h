@@ -7,7 +7,9 @@
  *            see an empty tmpfs there, in a mount namespace of its own. runc and systemd do not mind
  *   none     not mounted, or not ours to write (rootless): the runtime is told to leave cgroups alone
  *
- * A path of a cgroup is the one below the root of each hierarchy: "/mica-<id>".
+ * A path of a cgroup is the one below the root of each hierarchy: "/mica-<id>", on v2 "/mica/mica-<id>". systemd takes from the top of v2 the controllers that
+ * none of its units needs (at `systemctl daemon-reload`, when the last user logs out), and with them the limits of cgroups directly below. It cannot take what
+ * the children of a cgroup there have: so "/mica" is between. It stays when it is empty, since another process may be about to make a cgroup in it.
  */
 #pragma once
 
@@ -33,8 +35,8 @@ void cgroup_detect(Cgroups *ret);
 void cgroup_detect_in(const char *root, int64_t (*fs_type)(const char *path), Cgroups *ret);
 const char *cgroup_mode_name(CgroupMode mode);
 
-/* "<parent>/mica-<id>"; parent may be NULL. New string. */
-char *cgroup_path(const char *parent, const char *id);
+/* "<parent>/mica-<id>"; parent may be NULL or "". New string. */
+char *cgroup_path(const Cgroups *cgroups, const char *parent, const char *id);
 
 /* Puts an empty tmpfs over /sys/fs/cgroup/unified in this mount namespace, once. Only raw system calls: usable after fork() in a process with threads. 0 or
  * -errno. */

@@ -531,7 +531,7 @@ static int write_linux(JsonWriter *writer, const Runtime *runtime, const RunSpec
         json_writer_key(writer, "linux");
         json_writer_begin_object(writer);
         if (runtime->cgroups.mode != CGROUP_NONE) {
-                _cleanup_free_ char *path = cgroup_path(spec->cgroup_parent, id);
+                _cleanup_free_ char *path = cgroup_path(&runtime->cgroups, spec->cgroup_parent, id);
 
                 json_writer_member_string(writer, "cgroupsPath", path);
                 if (write_resources(writer, runtime, spec, err) < 0)

@@ -322,7 +322,7 @@ int runtime_exec(Runtime *runtime, const RunSpec *spec, const RunLaunch *wish, p
 
 bool runtime_oom_killed(Runtime *runtime, const char *id, const char *cgroup_parent)
 {
-        _cleanup_free_ char *path = cgroup_path(cgroup_parent, id);
+        _cleanup_free_ char *path = cgroup_path(&runtime->cgroups, cgroup_parent, id);
 
         return cgroup_oom_killed(&runtime->cgroups, path);
 }
@@ -345,7 +345,7 @@ static int remove_bundle(Runtime *runtime, const char *id, Error *err)
 
 int runtime_remove(Runtime *runtime, const char *id, const char *cgroup_parent, Error *err)
 {
-        _cleanup_free_ char *path = cgroup_path(cgroup_parent, id);
+        _cleanup_free_ char *path = cgroup_path(&runtime->cgroups, cgroup_parent, id);
         int r = cgroup_remove(&runtime->cgroups, path, err);
 
         /* It may have been started with another runtime than the one of today */
@@ -431,14 +431,14 @@ void runtime_sweep(Runtime *runtime)
 
 int runtime_freeze(Runtime *runtime, const char *id, const char *cgroup_parent, bool frozen, Error *err)
 {
-        _cleanup_free_ char *path = cgroup_path(cgroup_parent, id);
+        _cleanup_free_ char *path = cgroup_path(&runtime->cgroups, cgroup_parent, id);
 
         return cgroup_freeze(&runtime->cgroups, path, frozen, err);
 }
 
 int runtime_pids(Runtime *runtime, const char *id, const char *cgroup_parent, pid_t **ret, size_t *ret_n, Error *err)
 {
-        _cleanup_free_ char *path = cgroup_path(cgroup_parent, id);
+        _cleanup_free_ char *path = cgroup_path(&runtime->cgroups, cgroup_parent, id);
 
         return cgroup_pids(&runtime->cgroups, path, ret, ret_n, err);
 }

@@ -178,7 +178,7 @@ static int run_attempt(Once *once, const RunSpec *spec, const RunIo *io, int nul
         while (waitpid(once->warden, NULL, 0) < 0 && errno == EINTR)
                 ;
         if (r < 0 && !once->pid_namespace) {
-                _cleanup_free_ char *cgroup = cgroup_path(spec->cgroup_parent, once->id);
+                _cleanup_free_ char *cgroup = cgroup_path(&once->runtime->cgroups, spec->cgroup_parent, once->id);
 
                 cgroup_signal(&once->runtime->cgroups, cgroup, SIGKILL);
         }
@@ -208,7 +208,7 @@ static int run_bundle(Once *once, const RunSpec *spec, const RunIo *io, RunResul
         if (judge(once, spec, &last, result, err) < 0)
                 return -1;
         if (result->status == 128 + SIGKILL || spec->resources.memory) {
-                _cleanup_free_ char *cgroup = cgroup_path(spec->cgroup_parent, once->id);
+                _cleanup_free_ char *cgroup = cgroup_path(&once->runtime->cgroups, spec->cgroup_parent, once->id);
 
                 result->oom_killed = cgroup_oom_killed(&once->runtime->cgroups, cgroup);
         }

@@ -81,7 +81,7 @@ typedef struct RunSpec {
         RunResources resources;
         int64_t oom_score_adj;
         StrList sysctls;        /* "net.ipv4.ip_forward=1" */
-        char *cgroup_parent;    /* the cgroup is "<cgroup_parent>/mica-<id>"; NULL: directly below the top */
+        char *cgroup_parent;    /* the cgroup is "<cgroup_parent>/mica-<id>"; NULL: directly below the top, on v2 below "/mica" */
         StrList annotations;    /* "key=value" */
         bool no_default_mounts; /* only `mounts`, beside /proc and /dev */
 } RunSpec;

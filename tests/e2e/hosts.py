@@ -20,3 +20,8 @@ def is_v2():
 def hierarchies():
     """Where the hierarchies are mounted."""
     return [CGROUPS] if is_v2() else [top for top in glob.glob(f"{CGROUPS}/*") if os.path.exists(f"{top}/cgroup.procs")]
+
+
+def mica_cgroups():
+    """The directories that have the cgroups of mica's containers and steps."""
+    return [f"{CGROUPS}/mica"] if is_v2() else hierarchies()

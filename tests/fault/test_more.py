@@ -14,7 +14,7 @@ import pytest
 
 from faults import in_parallel
 from test_fault import BASE, MOST, bench, built, erofs_bench, sweep  # noqa: F401 (the fixtures)
-from hosts import hierarchies  # beside the end-to-end tests, whose directory test_fault adds
+from hosts import mica_cgroups  # beside the end-to-end tests, whose directory test_fault adds
 
 FEW = max(MOST // 6, 5)
 
@@ -142,7 +142,7 @@ def test_commit(bench):
 def traces(ids):
     """What the machine still has of them."""
     found = [f"/run/mica/{d}/{i}" for d in ("bundles", "crun", "runc") for i in ids if os.path.exists(f"/run/mica/{d}/{i}")]
-    return found + [f"{top}/mica-{i}" for top in hierarchies() for i in ids if os.path.exists(f"{top}/mica-{i}")]
+    return found + [f"{top}/mica-{i}" for top in mica_cgroups() for i in ids if os.path.exists(f"{top}/mica-{i}")]
 
 
 def faulted(bench, root, command, fault, marker, codes):

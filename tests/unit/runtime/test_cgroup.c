@@ -87,11 +87,17 @@ static void test_detect_nothing(void **state)
 static void test_paths(void **state)
 {
         static const struct {
+                CgroupMode mode;
                 const char *parent, *expected;
-        } table[] = { { NULL, "/mica-x" }, { "", "/mica-x" }, { "/", "/mica-x" }, { "a", "/a/mica-x" }, { "/a/b//", "/a/b/mica-x" } };
+        } table[] = {
+                { CGROUP_V1, NULL, "/mica-x" },    { CGROUP_V1, "", "/mica-x" },           { CGROUP_HYBRID, "/", "/mica-x" },
+                { CGROUP_V1, "a", "/a/mica-x" },   { CGROUP_V1, "/a/b//", "/a/b/mica-x" }, { CGROUP_V2, NULL, "/mica/mica-x" },
+                { CGROUP_V2, "", "/mica/mica-x" }, { CGROUP_V2, "/", "/mica-x" },          { CGROUP_V2, "a.slice", "/a.slice/mica-x" },
+        };
 
         for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-                _cleanup_free_ char *path = cgroup_path(table[i].parent, "x");
+                const Cgroups cgroups = { .mode = table[i].mode };
+                _cleanup_free_ char *path = cgroup_path(&cgroups, table[i].parent, "x");
 
                 assert_string_equal(path, table[i].expected);
         }
