@@ -51,7 +51,36 @@ static void add_name(ArchiveItem *item, const char *name)
                 strlist_add(&item->names, name);
 }
 
-/* "name:tag" saves that tag; "name" alone every tag of the repository; an id saves without names. */
+/* What was typed, with every tag of its repository for a name alone. Where there is none, the name stands for an id. */
+static int all_tags(Store *store, const StrList *typed, StrList *ret, Error *err)
+{
+        Image **images;
+        size_t n;
+
+        if (image_list(store, &images, &n, err) < 0)
+                return -1;
+        for (size_t t = 0; t < typed->n_items; t++) {
+                _cleanup_reference_ Reference wanted = { 0 };
+                _cleanup_error_ Error ignored = ERROR_INIT;
+                bool alone = reference_parse(typed->items[t], &wanted, &ignored) == 0 && !wanted.tag && !digest_is_set(&wanted.digest);
+                _cleanup_free_ char *start = alone ? reference_name(&wanted) : NULL;
+                size_t before = ret->n_items;
+
+                for (size_t i = 0; i < n && alone; i++)
+                        for (size_t k = 0; k < images[i]->names.n_items; k++) {
+                                const char *rest = str_after(images[i]->names.items[k], start);
+
+                                if (rest && *rest == ':')
+                                        strlist_add(ret, images[i]->names.items[k]);
+                        }
+                if (ret->n_items == before)
+                        strlist_add(ret, typed->items[t]);
+        }
+        image_list_free(images, n);
+        return 0;
+}
+
+/* "name:tag" saves that tag; an id saves without names. */
 static int collect(Store *store, const char *typed, ArchiveItem *items, size_t *n_items, Error *err)
 {
         _cleanup_reference_ Reference reference = { 0 };
@@ -99,6 +128,7 @@ static int save(Store *store, const SaveOptions *options, ArchiveFormat format, 
 static int run_save(Cli *cli, const void *data, const StrList *args, Error *err)
 {
         const SaveOptions *options = data;
+        _cleanup_strlist_ StrList names = { 0 };
         ArchiveFormat format = ARCHIVE_DOCKER;
         ArchiveItem *items;
         size_t n_items = 0;
@@ -111,11 +141,11 @@ static int run_save(Cli *cli, const void *data, const StrList *args, Error *err)
                 return error_set(err, ERROR_INVALID, "unknown format '%s': say docker-archive or oci-archive", options->format);
         if (str_empty(options->output) && isatty(STDOUT_FILENO))
                 return error_set(err, ERROR_INVALID, "cowardly refusing to save to a terminal: use the -o flag or redirect");
-        if (cli_store(cli, &store, err) < 0)
+        if (cli_store(cli, &store, err) < 0 || all_tags(store, args, &names, err) < 0)
                 return -1;
-        items = xcalloc(args->n_items, sizeof(*items));
-        for (size_t i = 0; i < args->n_items && r >= 0; i++)
-                r = collect(store, args->items[i], items, &n_items, err);
+        items = xcalloc(names.n_items, sizeof(*items));
+        for (size_t i = 0; i < names.n_items && r >= 0; i++)
+                r = collect(store, names.items[i], items, &n_items, err);
         if (r >= 0)
                 r = save(store, options, format, items, n_items, err);
         for (size_t i = 0; i < n_items; i++) {

@@ -28,7 +28,7 @@ static const Option create_options[] = {
 static int run_create(Cli *cli, const void *data, const StrList *args, Error *err)
 {
         const CreateOptions *options = data;
-        const char *name = args->n_items ? args->items[0] : options->name;
+        const char *typed = args->n_items ? args->items[0] : options->name, *name = str_empty(typed) ? NULL : typed;
         _cleanup_free_ char *made = NULL;
         Store *store;
 
@@ -68,8 +68,17 @@ static const Option ls_options[] = {
 };
 
 static const ListColumn volume_columns[] = {
-        { "Driver", "DRIVER" },    { "Labels", "LABELS" }, { "Links", "LINKS" }, { "Mountpoint", "MOUNTPOINT" },
-        { "Name", "VOLUME NAME" }, { "Scope", "SCOPE" },   { "Size", "SIZE" },   { NULL, NULL },
+        { "Availability", "AVAILABILITY" },
+        { "Driver", "DRIVER" },
+        { "Group", "GROUP" },
+        { "Labels", "LABELS" },
+        { "Links", "LINKS" },
+        { "Mountpoint", "MOUNTPOINT" },
+        { "Name", "VOLUME NAME" },
+        { "Scope", "SCOPE" },
+        { "Size", "SIZE" },
+        { "Status", "STATUS" },
+        { NULL, NULL },
 };
 
 static int add_volume(void *user, const VolumeInfo *volume, Error *err)
@@ -85,13 +94,16 @@ static int add_volume(void *user, const VolumeInfo *volume, Error *err)
                 json_value_set_string(labels, volume->labels.items[i].key, volume->labels.items[i].value);
         }
         joined = strlist_join(&texts, ",");
+        json_value_set_string(row, "Availability", "N/A"); /* of docker's clusters */
         json_value_set_string(row, "Driver", "local");
+        json_value_set_string(row, "Group", "N/A");
         json_value_set_string(row, "Labels", joined);
         json_value_set_string(row, "Links", "N/A");
         json_value_set_string(row, "Mountpoint", volume->path);
         json_value_set_string(row, "Name", volume->name);
         json_value_set_string(row, "Scope", "local");
         json_value_set_string(row, "Size", "N/A");
+        json_value_set_string(row, "Status", "N/A");
         free(joined);
         strlist_done(&texts);
         return list_add(list, row, labels, err);

@@ -85,6 +85,16 @@ def test_several_images_share_blobs(mica, make_mica, busybox):
     assert sorted(make_mica()("load", input=archive).lines) == ["Loaded image: busybox:latest", "Loaded image: second:2"]
 
 
+def test_save_of_a_name_alone_takes_all_its_tags(mica, make_mica, busybox):
+    """As docker: whoever saves a repository before he removes it keeps all of it, also where there is no latest."""
+    for tag in ("app:1", "app:2", "app/other:1", "app.x:1"):
+        mica("tag", busybox, tag)
+    other = make_mica()
+    assert sorted(other("load", input=mica("save", "app").raw_out).lines) == ["Loaded image: app:1", "Loaded image: app:2"]
+    assert other("load", input=mica("save", "app:2").raw_out).lines == ["Loaded image: app:2"]
+    assert "No such image: ap:latest" in mica.fails(1, "save", "ap").err
+
+
 def test_save_by_id_has_no_name(mica, make_mica, busybox):
     image = mica("images", "-q", "--no-trunc").out.strip()
     assert make_mica()("load", input=mica("save", image[7:19]).raw_out).out == f"Loaded image ID: {image}\n"

@@ -222,7 +222,7 @@ def test_df_shows_sharing(mica, busybox, busybox_tar):
 
 def test_volumes(mica):
     assert mica("volume", "create", "data", "--label", "a=b").out == "data\n"
-    anonymous = mica("volume", "create").out.strip()
+    anonymous = mica("volume", "create", "").out.strip()
     assert len(anonymous) == 64
     assert mica("volume", "ls", "-q", "-f", "label=a").out == "data\n"
     value = mica("volume", "inspect", "data").json[0]
