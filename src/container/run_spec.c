@@ -256,7 +256,7 @@ int container_run_spec(Container *container, const char *root, int root_fd, RunS
         for (size_t i = 0; i < host->devices.n_items; i++)
                 run_spec_add_device(spec, host->devices.items[i].host_path, host->devices.items[i].container_path, host->devices.items[i].permissions);
         add_resources(host, spec);
-        if (!str_empty(config->domainname) && !spec->host_uts && !userns_entered()) /* only the machine's root may set it */
+        if (!str_empty(config->domainname) && !spec->host_uts && !userns_inside()) /* only the machine's root may set it */
                 strlist_addf(&spec->sysctls, "kernel.domainname=%s", config->domainname);
         for (size_t i = 0; i < host->sysctls.n_items; i++)
                 strlist_addf(&spec->sysctls, "%s=%s", host->sysctls.items[i].key, host->sysctls.items[i].value);
