@@ -199,6 +199,12 @@ void json_writer_member_string(JsonWriter *writer, const char *key, const char *
         json_writer_string(writer, s);
 }
 
+void json_writer_member_uint(JsonWriter *writer, const char *key, uint64_t n)
+{
+        json_writer_key(writer, key);
+        json_writer_uint(writer, n);
+}
+
 void json_writer_member_int(JsonWriter *writer, const char *key, int64_t n)
 {
         json_writer_key(writer, key);

@@ -52,6 +52,7 @@ void json_writer_strings(JsonWriter *writer, const StrList *list); /* an array *
 /* Shorthand for json_writer_key() and a value. */
 void json_writer_member_string(JsonWriter *writer, const char *key, const char *s);
 void json_writer_member_int(JsonWriter *writer, const char *key, int64_t n);
+void json_writer_member_uint(JsonWriter *writer, const char *key, uint64_t n);
 void json_writer_member_bool(JsonWriter *writer, const char *key, bool b);
 
 /* Errors: LIMIT (the buffer's maximum), INTERNAL (objects or arrays still open). */

@@ -2,15 +2,11 @@
  * config.json of an OCI bundle (runtime-spec 1.0.2 config.md and config-linux.md), with docker's defaults: moby's oci/defaults.go says which mounts, devices,
  * masked and read-only paths those are.
  */
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -19,7 +15,6 @@
 #include "fs/userns.h"
 #include "runtime/private.h"
 #include "runtime/seccomp_profile.h"
-#include "json/writer.h"
 
 #define DEFAULT_SHM_SIZE (64 * MIB)
 #define TTY_GROUP "gid=5" /* Debian's and most others' */
@@ -85,12 +80,6 @@ static void write_names(JsonWriter *writer, const char *key, const char *const *
         json_writer_end_array(writer);
 }
 
-static void write_uint(JsonWriter *writer, const char *key, uint64_t n)
-{
-        json_writer_key(writer, key);
-        json_writer_uint(writer, n);
-}
-
 /* --- process --- */
 
 static void write_capability_list(JsonWriter *writer, const char *key, CapSet set)
@@ -138,8 +127,8 @@ static int write_limits(JsonWriter *writer, const RunSpec *spec, CapSet own, Err
                 }
                 json_writer_begin_object(writer);
                 json_writer_member_string(writer, "type", name->oci);
-                write_uint(writer, "hard", hard);
-                write_uint(writer, "soft", soft);
+                json_writer_member_uint(writer, "hard", hard);
+                json_writer_member_uint(writer, "soft", soft);
                 json_writer_end_object(writer);
         }
         json_writer_end_array(writer);
@@ -180,16 +169,16 @@ static int write_process(JsonWriter *writer, const RunSpec *spec, CapSet capabil
         if (spec->terminal && spec->terminal_rows && spec->terminal_columns) {
                 json_writer_key(writer, "consoleSize");
                 json_writer_begin_object(writer);
-                write_uint(writer, "height", spec->terminal_rows);
-                write_uint(writer, "width", spec->terminal_columns);
+                json_writer_member_uint(writer, "height", spec->terminal_rows);
+                json_writer_member_uint(writer, "width", spec->terminal_columns);
                 json_writer_end_object(writer);
         }
         json_writer_key(writer, "user");
         json_writer_begin_object(writer);
-        write_uint(writer, "uid", spec->uid);
-        write_uint(writer, "gid", spec->gid);
+        json_writer_member_uint(writer, "uid", spec->uid);
+        json_writer_member_uint(writer, "gid", spec->gid);
         if (spec->umask)
-                write_uint(writer, "umask", spec->umask);
+                json_writer_member_uint(writer, "umask", spec->umask);
         /* The group itself is one of them, as docker and BuildKit have it: programs that look only there find it. */
         json_writer_key(writer, "additionalGids");
         json_writer_begin_array(writer);
@@ -320,112 +309,6 @@ static void write_mounts(JsonWriter *writer, const Runtime *runtime, const RunSp
         json_writer_end_array(writer);
 }
 
-/* --- devices --- */
-
-static void write_device(JsonWriter *writer, const char *path, const struct stat *st)
-{
-        json_writer_begin_object(writer);
-        json_writer_member_string(writer, "path", path);
-        json_writer_member_string(writer, "type", S_ISBLK(st->st_mode) ? "b" : "c");
-        write_uint(writer, "major", major(st->st_rdev));
-        write_uint(writer, "minor", minor(st->st_rdev));
-        write_uint(writer, "fileMode", st->st_mode & 07777);
-        write_uint(writer, "uid", st->st_uid);
-        write_uint(writer, "gid", st->st_gid);
-        json_writer_end_object(writer);
-}
-
-/* Directories of /dev that are mounts of the container's own, and what the runtime makes itself. */
-static bool is_private_device(const char *name)
-{
-        static const char *const names[] = { "console", "fd", "full", "lxc", "mqueue", "null", "ptmx", "pts", "random", "shm", "tty", "urandom", "zero" };
-
-        for (size_t i = 0; i < ARRAY_LEN(names); i++)
-                if (streq(names[i], name))
-                        return true;
-        return false;
-}
-
-static void write_host_devices(JsonWriter *writer, const char *directory, unsigned depth)
-{
-        struct dirent *entry;
-        DIR *dir = opendir(directory);
-
-        while (dir && (entry = readdir(dir))) {
-                _cleanup_free_ char *path = NULL;
-                struct stat st;
-
-                if (entry->d_name[0] == '.' || (depth == 0 && is_private_device(entry->d_name)))
-                        continue;
-                path = xasprintf("%s/%s", directory, entry->d_name);
-                if (lstat(path, &st) < 0)
-                        continue;
-                if (S_ISDIR(st.st_mode) && depth < 4)
-                        write_host_devices(writer, path, depth + 1);
-                else if (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode))
-                        write_device(writer, path, &st);
-        }
-        if (dir)
-                closedir(dir);
-}
-
-static int stat_device(const RunDevice *device, struct stat *st, Error *err)
-{
-        if (stat(device->host_path, st) < 0)
-                return error_errno(err, errno, "cannot find the device '%s'", device->host_path);
-        if (!S_ISBLK(st->st_mode) && !S_ISCHR(st->st_mode))
-                return error_set(err, ERROR_INVALID, "'%s' is not a device", device->host_path);
-        return 0;
-}
-
-static int write_devices(JsonWriter *writer, const RunSpec *spec, Error *err)
-{
-        json_writer_key(writer, "devices");
-        json_writer_begin_array(writer);
-        if (spec->privileged)
-                write_host_devices(writer, "/dev", 0);
-        for (size_t i = 0; i < spec->n_devices && !spec->privileged; i++) {
-                struct stat st;
-
-                if (stat_device(&spec->devices[i], &st, err) < 0)
-                        return -1;
-                write_device(writer, spec->devices[i].path, &st);
-        }
-        json_writer_end_array(writer);
-        return 0;
-}
-
-static void write_device_rule(JsonWriter *writer, bool allow, char type, int64_t major_number, int64_t minor_number, const char *access)
-{
-        json_writer_begin_object(writer);
-        json_writer_member_bool(writer, "allow", allow);
-        json_writer_member_string(writer, "type", (char[]){ type, '\0' });
-        if (major_number >= 0)
-                json_writer_member_int(writer, "major", major_number);
-        if (minor_number >= 0)
-                json_writer_member_int(writer, "minor", minor_number);
-        json_writer_member_string(writer, "access", access);
-        json_writer_end_object(writer);
-}
-
-/* Both runtimes add docker's rules for mknod, /dev/null and its like by themselves. */
-static int write_device_rules(JsonWriter *writer, const RunSpec *spec, Error *err)
-{
-        json_writer_key(writer, "devices");
-        json_writer_begin_array(writer);
-        write_device_rule(writer, spec->privileged, 'a', -1, -1, "rwm");
-        for (size_t i = 0; i < spec->n_devices && !spec->privileged; i++) {
-                struct stat st;
-
-                if (stat_device(&spec->devices[i], &st, err) < 0)
-                        return -1;
-                write_device_rule(writer, true, S_ISBLK(st.st_mode) ? 'b' : 'c', major(st.st_rdev), minor(st.st_rdev),
-                                  str_empty(spec->devices[i].permissions) ? "rwm" : spec->devices[i].permissions);
-        }
-        json_writer_end_array(writer);
-        return 0;
-}
-
 /* --- linux --- */
 
 static bool has_resources(const RunResources *r)
@@ -440,7 +323,7 @@ static int write_resources(JsonWriter *writer, const Runtime *runtime, const Run
 
         json_writer_key(writer, "resources");
         json_writer_begin_object(writer);
-        if (write_device_rules(writer, spec, err) < 0)
+        if (runtime_write_device_rules(writer, spec, err) < 0)
                 return -1;
         if (r->memory || r->memory_reservation || r->memory_swap) {
                 json_writer_key(writer, "memory");
@@ -459,7 +342,7 @@ static int write_resources(JsonWriter *writer, const Runtime *runtime, const Run
                 json_writer_key(writer, "cpu");
                 json_writer_begin_object(writer);
                 if (r->cpu_shares)
-                        write_uint(writer, "shares", r->cpu_shares);
+                        json_writer_member_uint(writer, "shares", r->cpu_shares);
                 if (r->cpu_quota_us)
                         json_writer_member_int(writer, "quota", r->cpu_quota_us);
                 if (r->cpu_period_us)
@@ -540,7 +423,7 @@ static int write_linux(JsonWriter *writer, const Runtime *runtime, const RunSpec
                 return error_set(err, ERROR_UNSUPPORTED, "limits on memory, processors and processes need a cgroup that mica may write; there is none here");
         }
         write_namespaces(writer, runtime, spec);
-        if (write_devices(writer, spec, err) < 0 || (spec->sysctls.n_items > 0 && write_sysctls(writer, spec, err) < 0))
+        if (runtime_write_devices(writer, spec, err) < 0 || (spec->sysctls.n_items > 0 && write_sysctls(writer, spec, err) < 0))
                 return -1;
         if (!spec->privileged && !spec->unmasked) {
                 write_names(writer, "maskedPaths", masked_paths, ARRAY_LEN(masked_paths));

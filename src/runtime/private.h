@@ -6,6 +6,7 @@
 #include "runtime/caps.h"
 #include "runtime/cgroup.h"
 #include "runtime/runtime.h"
+#include "json/writer.h"
 
 /*
  * One row per OCI runtime. A new one is a row here; the arguments are those of the runtimes' common command line:
@@ -44,6 +45,12 @@ void runtime_let_go(Runtime *runtime, const char *id); /* of its hold, if there 
 
 /* Executes the program in this process; returns when that fails. Makes system calls only, so it is fine after vfork() and beside other threads. */
 void runtime_program_exec(const Runtime *runtime, char *const *argv);
+
+/*
+ * The members "devices" of linux, and of its resources: those of the spec, or with `privileged` all of the host. Errors: NOT_FOUND, INVALID (no device).
+ */
+int runtime_write_devices(JsonWriter *writer, const RunSpec *spec, Error *err);
+int runtime_write_device_rules(JsonWriter *writer, const RunSpec *spec, Error *err);
 
 /* process.json of one more process: the file that `exec --process` takes. Appends to `buf`. */
 int runtime_process_config(Runtime *runtime, const RunSpec *spec, Buf *buf, Error *err);
