@@ -43,7 +43,7 @@ def require_tool(name):
     return path
 
 
-def wait_for(check, seconds=30):
+def wait_for(check, seconds=120):
     """Whether the check comes true; the time is for a slow machine, not a claim."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
