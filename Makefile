@@ -47,6 +47,12 @@ fault: setup  ## the n-th system call fails, or is the last: build, load, import
 examples: setup  ## build, run and change every application under examples/; fetches packages, takes minutes
 	@$(PYTHON) tools/check --build $(BUILD) --only examples
 
+vm: setup  ## tests in a virtual machine with Debian's own kernel (K=bookworm, trixie, backports): make vm K=trixie T=tests/e2e/test_run.py
+	@test -f $(BUILD)/dev/build.ninja || meson setup $(BUILD)/dev -Dwerror=true -Db_lto=false
+	ninja -C $(BUILD)/dev
+	@tests/vm/vm $(or $(K),trixie) env MICA=/mica/$(BUILD)/dev/src/cli/mica PYTHONDONTWRITEBYTECODE=1 \
+		python3 -m pytest -q -ra --no-header -p no:cacheprovider $(or $(T),tests/e2e/test_cgroup_hosts.py)
+
 bench: setup all  ## measure beside the peers that are installed, in one run
 	@$(PYTHON) tests/bench/bench --mica $(BUILD)/release/src/cli/mica $(BENCH)
 
@@ -61,4 +67,4 @@ clean:  ## remove what was built
 help:  ## this list
 	@sed -n 's/^\([a-z][a-z]*\):.*##  *\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
 
-.PHONY: all setup demo check test fmt asan tsan fuzz fault examples bench install clean help
+.PHONY: all setup demo check test fmt asan tsan fuzz fault examples vm bench install clean help
