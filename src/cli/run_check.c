@@ -109,6 +109,9 @@ int run_flags_check(const RunFlags *flags, const StrList *given, Error *err)
                 return error_set(err, ERROR_INVALID, "conflicting options: cannot specify both --restart and --rm");
         if (flags->memory && flags->memory < (int64_t)(6 * MIB))
                 return error_set(err, ERROR_INVALID, "minimum memory limit allowed is 6MB");
+        if (flags->shm_size < 0 || flags->memory_reservation < 0) /* the parser takes -1 for --memory-swap */
+                return error_set(err, ERROR_INVALID, "invalid size '-1' for %s: only --memory-swap can be without a limit",
+                                 flags->shm_size < 0 ? "--shm-size" : "--memory-reservation");
         if (flags->memory_swap && !flags->memory)
                 return error_set(err, ERROR_INVALID, "you should always set the memory limit when using memoryswap limit, see usage");
         if (flags->oom_score_adj < -1000 || flags->oom_score_adj > 1000)

@@ -129,6 +129,7 @@ def test_pull_always_is_refused_and_never_is_fine(mica, busybox):
     (["--cpus", "1000"], "CPUs"), (["--env", "=x"], "=x"), (["--device", "/no/such"], "/no/such"), (["--init", "--init=maybe"], "maybe"),
     (["-w", "relative"], "absolute"), (["--dns", "one.one"], "one.one"), (["--label", "=x"], "empty name"), (["--log-opt", "colour=red"], "unknown log opt 'colour'"),
     (["--memory", "64m", "--memory-reservation", "65m"], "memory reservation"), (["--uts", "host", "--hostname", "x"], "UTS mode"),
+    (["--shm-size", "-1"], "--shm-size"), (["--memory-reservation", "-1"], "--memory-reservation"),
     (["--security-opt", "no-new-privileges:maybe"], "maybe"), (["-v", "/tmp:/data:ro,rw"], "invalid mode: ro,rw"), (["-v", "/tmp:/data:nocopy"], "nocopy"),
     (["--mount", "type=bind,src=/tmp,dst=/x,volume-nocopy"], "'volume-*' options with mount type 'bind'"),
     (["--mount", "type=volume,dst=/x,bind-propagation=shared"], "'bind-*' options with mount type 'volume'"),
