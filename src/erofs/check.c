@@ -22,16 +22,18 @@ static int compare_write(void *user, const void *data, size_t size, Error *err)
 int erofs_index_check(const void *index, size_t size, const uint64_t *tar_sizes, size_t n_devices, Error *err)
 {
         _cleanup_(erofs_tree_freep) ErofsTree *tree = erofs_tree_new();
-        Compare compare = { .data = index, .size = size };
+        Reader reader;
+        Compare compare;
         const Sink sink = { compare_write, &compare };
 
-        if (tree_load(tree, index, size, err) < 0)
+        if (tree_load(tree, index, size, err) < 0 || reader_open(&reader, index, size, err) < 0)
                 return -1;
+        compare = (Compare){ .data = index, .size = reader.size };
         if (tree->n_devices != n_devices)
                 return error_set(err, ERROR_CORRUPT, "the index is over %zu layers, not %zu", tree->n_devices, n_devices);
         if (erofs_tree_write(tree, tar_sizes, n_devices, &sink, err) < 0)
                 return -1;
-        return compare.at == size ? 0 : error_set(err, ERROR_CORRUPT, "not a sound image index: %zu bytes too many", size - compare.at);
+        return compare.at == compare.size ? 0 : error_set(err, ERROR_CORRUPT, "not a sound image index: %zu bytes too many", compare.size - compare.at);
 }
 
 int erofs_index_info(const void *index, size_t size, ErofsIndexInfo *ret, Error *err)

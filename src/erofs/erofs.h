@@ -42,6 +42,12 @@ int erofs_tree_add(ErofsTree *tree, const TarEntry *entry, Error *err);
  */
 int erofs_tree_add_index(ErofsTree *tree, const void *index, size_t size, Error *err);
 
+/*
+ * The file of an index ends with zeros up to a multiple of this: Linux 7.3 reads an index by pages of its file and fails with EIO where one ends early (tars
+ * are read by blocks). Padding belongs to the file, not to the index: who writes the file adds it, and the functions below take bytes with and without it.
+ */
+#define EROFS_FILE_ALIGN 4096
+
 /* Sizes of the layers' tars in bytes, in the order of the devices; what the device table needs. */
 int erofs_tree_write(ErofsTree *tree, const uint64_t *tar_sizes, size_t n_devices, const Sink *to, Error *err);
 

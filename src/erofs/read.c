@@ -19,19 +19,34 @@ static void read_volume(const uint8_t *sb, Reader *reader)
                 reader->kind = TREE_MERGED;
 }
 
-int reader_open(Reader *reader, const void *index, size_t size, Error *err)
+/* Zeros behind the last block, up to the end of the file. */
+static bool padding_sound(const uint8_t *data, uint64_t size, uint64_t file_size)
+{
+        if (size > file_size || (size < file_size && file_size != (size + EROFS_FILE_ALIGN - 1) / EROFS_FILE_ALIGN * EROFS_FILE_ALIGN))
+                return false;
+        for (uint64_t i = size; i < file_size; i++)
+                if (data[i])
+                        return false;
+        return true;
+}
+
+int reader_open(Reader *reader, const void *index, size_t file_size, Error *err)
 {
         const uint8_t *data = index, *sb = data + EROFS_SUPER;
+        uint64_t size;
 
-        if (size < EROFS_SUPER + EROFS_BLOCK || size % EROFS_BLOCK || size / EROFS_BLOCK >= NONE)
+        if (file_size < EROFS_SUPER + EROFS_BLOCK || file_size % EROFS_BLOCK || file_size / EROFS_BLOCK >= NONE)
                 return corrupt("its size is wrong", err);
         if (get32(sb + SB_MAGIC) != EROFS_MAGIC)
                 return corrupt("it is not an EROFS file system", err);
         if (get32(sb + SB_CHECKSUM) != erofs_super_checksum(sb))
                 return corrupt("the checksum of the superblock is wrong", err);
         if (get32(sb + SB_COMPAT) != EROFS_COMPAT || get32(sb + SB_INCOMPAT) != EROFS_INCOMPAT || sb[SB_BLOCK_BITS] != EROFS_BLOCK_BITS ||
-            get16(sb + SB_DEVICE_SLOT) != EROFS_DEVICE_SLOT || get32(sb + SB_BLOCKS) != size / EROFS_BLOCK)
+            get16(sb + SB_DEVICE_SLOT) != EROFS_DEVICE_SLOT)
                 return corrupt("the superblock has features that mica does not write", err);
+        size = (uint64_t)get32(sb + SB_BLOCKS) << EROFS_BLOCK_BITS;
+        if (size < EROFS_SUPER + EROFS_BLOCK || !padding_sound(data, size, file_size))
+                return corrupt("the superblock has another size", err);
         *reader = (Reader){ .data = data, .size = size, .n_devices = get16(sb + SB_DEVICES), .root = get16(sb + SB_ROOT_NID), .budget = 2 * size };
         read_volume(sb, reader);
         if (reader->kind == TREE_EMPTY || reader->n_devices == 0 || (reader->kind == TREE_LAYER && reader->n_devices != 1))

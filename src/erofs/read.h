@@ -42,7 +42,7 @@ typedef struct ReadName {
 } ReadName;
 
 /* All: -1 with CORRUPT. */
-int reader_open(Reader *reader, const void *index, size_t size, Error *err);
+int reader_open(Reader *reader, const void *index, size_t file_size, Error *err);
 int reader_inode(Reader *reader, uint64_t nid, ReadInode *ret, Error *err);
 void reader_dir(const ReadInode *dir, DirReader *ret);
 /* 1: a name (never "." or ".."); 0: the end. */

@@ -149,6 +149,13 @@ static int index_sink(void *user, const void *data, size_t size, Error *err)
         return r < 0 ? error_errno(err, r, "cannot write the index of a layer") : 0;
 }
 
+int index_pad(int fd, uint64_t size)
+{
+        uint64_t rest = size % EROFS_FILE_ALIGN;
+
+        return rest ? sys_ftruncate(fd, (off_t)(size - rest + EROFS_FILE_ALIGN)) : 0;
+}
+
 int index_write(ErofsTree *tree, const uint64_t *tar_sizes, size_t n_devices, int dir_fd, const char *name, bool durable, uint64_t *ret_size, Error *err)
 {
         _cleanup_close_ int fd = sys_openat(dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC, 0644);
@@ -161,6 +168,8 @@ int index_write(ErofsTree *tree, const uint64_t *tar_sizes, size_t n_devices, in
         r = erofs_tree_write(tree, tar_sizes, n_devices, &sink, err);
         if (r == 0)
                 r = index_flush(&file, err);
+        if (r == 0 && index_pad(fd, file.size) < 0)
+                r = error_errno(err, errno, "cannot pad the index of a layer");
         if (r == 0 && durable && sys_fdatasync(fd) < 0)
                 r = error_errno(err, errno, "cannot sync the index of a layer");
         buf_done(&file.buffer);

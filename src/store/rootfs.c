@@ -41,6 +41,20 @@ static void add_lower(Rootfs *rootfs, int fd)
         rootfs->lower[rootfs->n_lower++] = fd;
 }
 
+/* The indexes of an older store may end anywhere. */
+static int pad_old_index(const char *path, Error *err)
+{
+        _cleanup_close_ int fd = -1;
+        struct stat st;
+
+        if (stat(path, &st) < 0)
+                return error_errno(err, errno, "cannot open '%s'", path);
+        if (st.st_size % EROFS_FILE_ALIGN == 0)
+                return 0;
+        fd = sys_openat(AT_FDCWD, path, O_WRONLY | O_NOFOLLOW, 0);
+        return fd < 0 || index_pad(fd, (uint64_t)st.st_size) < 0 ? error_errno(err, errno, "cannot pad '%s'", path) : 0;
+}
+
 static int mount_index(Store *store, const char *index, const Digest *diff_ids, size_t n, Error *err)
 {
         _cleanup_free_ char *path = xasprintf("%s/%s", store->root, index);
@@ -52,6 +66,8 @@ static int mount_index(Store *store, const char *index, const Digest *diff_ids, 
 
                 strlist_addf(&devices, "%s/%s", store->root, layer_name(&diff_ids[i], "tar", name));
         }
+        if (pad_old_index(path, err) < 0)
+                return -1;
         fd = mount_erofs(path, (const char *const *)devices.items, n, err);
         if (fd < 0 && err->code == ERROR_UNSUPPORTED) /* only when the driver was asked for: nothing chooses it on such a kernel */
                 return error_wrap(err, "this kernel does not mount EROFS from files: leave MICA_STORE_DRIVER unset, or set it to 'dir'");

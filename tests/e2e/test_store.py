@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sqlite3
+import struct
 import subprocess
 import tarfile
 import threading
@@ -333,7 +334,25 @@ def test_fsck_removes_files_that_nothing_names_and_makes_indexes_again(two_image
     mica("fsck", "--repair")
     assert not stray.exists()
     mica("fsck")
-    assert mica("images", "--format", "{{.Repository}}").lines.sort() == ["busybox", "top"].sort()
+    assert sorted(mica("images", "--format", "{{.Repository}}").lines) == ["busybox", "top"]
+
+
+def test_indexes_of_older_stores(two_images, root_only):
+    """They end with their last block; newer kernels want whole pages of the file, so what is mounted is padded. Both are sound."""
+    mica = two_images
+    if mica.env.get("MICA_STORE_DRIVER") == "dir":
+        pytest.skip("the driver dir has no indexes")
+    sh(mica, "top", "true")
+    files = [*mica.root.glob("layers/*/index"), *mica.root.glob("chains/*")]
+    assert len(files) == 3 and all(file.stat().st_size % 4096 == 0 for file in files)
+    whole = {file: file.read_bytes() for file in files}
+    for file in files:
+        os.truncate(file, 512 * struct.unpack_from("<I", whole[file], 1024 + 36)[0])
+    assert any(file.stat().st_size % 4096 for file in files)
+    assert " 0 problems" in mica("fsck").out
+    assert sh(mica, "top", "cat /file") == "content"
+    assert (chain := next(mica.root.glob("chains/*"))).read_bytes() == whole[chain]
+    assert " 0 problems" in mica("fsck").out
 
 
 def unpacked(mica, context):

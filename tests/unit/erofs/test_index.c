@@ -212,6 +212,27 @@ static void test_every_byte_counts(void **state)
         }
 }
 
+/* A file ends with zeros up to a whole page; one of an older store with the last block. */
+static void test_padding(void **state)
+{
+        _cleanup_(erofs_tree_freep) ErofsTree *tree = sample();
+        _cleanup_buf_ Buf buf = bytes_of(tree, 1);
+        const uint64_t sizes[] = { TAR_SIZE };
+        size_t used = buf.size, padded = (used / EROFS_FILE_ALIGN + 1) * EROFS_FILE_ALIGN;
+        _cleanup_error_ Error err = ERROR_INIT;
+
+        assert_true(used % EROFS_FILE_ALIGN);
+        memset(buf_reserve(&buf, padded + EROFS_FILE_ALIGN - used), 0, padded + EROFS_FILE_ALIGN - used);
+        assert_int_equal(erofs_index_check(buf.data, padded, sizes, 1, &err), 0);
+        assert_int_equal(erofs_index_check(buf.data, padded - 512, sizes, 1, &err), -1);
+        assert_int_equal(erofs_index_check(buf.data, padded + EROFS_FILE_ALIGN, sizes, 1, &err), -1);
+        for (size_t i = used; i < padded; i += 100) {
+                buf.data[i] = 1;
+                assert_int_equal(erofs_index_check(buf.data, padded, sizes, 1, &err), -1);
+                buf.data[i] = 0;
+        }
+}
+
 static void test_same_bytes_in_any_order(void **state)
 {
         _cleanup_(erofs_tree_freep) ErofsTree *a = erofs_tree_new(), *b = erofs_tree_new();
@@ -302,6 +323,7 @@ int main(void)
                 cmocka_unit_test(test_refused),         cmocka_unit_test(test_outside_of_the_tar), cmocka_unit_test(test_huge_file),
                 cmocka_unit_test(test_stats),           cmocka_unit_test(test_every_byte_counts),  cmocka_unit_test(test_same_bytes_in_any_order),
                 cmocka_unit_test(test_large_directory), cmocka_unit_test(test_many_layers),        cmocka_unit_test(test_merged_only_lowest),
+                cmocka_unit_test(test_padding),
         };
 
         return cmocka_run_group_tests_name("erofs/index", tests, NULL, NULL);
