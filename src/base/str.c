@@ -1,5 +1,6 @@
 #include "base/str.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
@@ -304,6 +305,13 @@ static size_t utf8_sequence(const unsigned char *s, size_t size)
         return n;
 }
 
+bool str_is_ip_address(const char *s)
+{
+        unsigned char binary[sizeof(struct in6_addr)];
+
+        return inet_pton(AF_INET, s, binary) == 1 || inet_pton(AF_INET6, s, binary) == 1;
+}
+
 bool str_is_utf8(const char *s, size_t size)
 {
         for (size_t i = 0; i < size;) {
@@ -334,6 +342,14 @@ char *str_printable(const char *s, size_t size)
         }
         *p = '\0';
         return text;
+}
+
+bool str_is_one_of(const char *s, const char *const *words, size_t n_words)
+{
+        for (size_t i = 0; i < n_words; i++)
+                if (streq(words[i], s))
+                        return true;
+        return false;
 }
 
 void strlist_done(StrList *list)
@@ -394,10 +410,7 @@ void strlist_copy(StrList *to, const StrList *from)
 
 bool strlist_has(const StrList *list, const char *s)
 {
-        for (size_t i = 0; i < list->n_items; i++)
-                if (streq(list->items[i], s))
-                        return true;
-        return false;
+        return str_is_one_of(s, (const char *const *)list->items, list->n_items);
 }
 
 static int compare_strings(const void *a, const void *b)

@@ -94,8 +94,13 @@ char *str_printable(const char *s, size_t size);
 /* Cuts "user:password@" out of the URLs in a text that is going to be shown or kept. */
 void str_cut_passwords(char *text);
 
+/* Whether it is an IPv4 or IPv6 address, and nothing more: no brackets, port or zone. */
+bool str_is_ip_address(const char *s);
+
 /* True when the bytes are valid UTF-8 without NUL. */
 bool str_is_utf8(const char *s, size_t size);
+
+bool str_is_one_of(const char *s, const char *const *words, size_t n_words);
 
 typedef struct StrList {
         char **items; /* n_items strings, then NULL; or NULL */

@@ -1,16 +1,8 @@
 #include "build/hosts.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "base/mem.h"
-
-static bool is_address(const char *text)
-{
-        struct in6_addr address;
-
-        return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
-}
 
 static int add_host(const char *option, Buf *to, Error *err)
 {
@@ -25,7 +17,7 @@ static int add_host(const char *option, Buf *to, Error *err)
                 address = xstrndup(mark + 2, size - 2);
         else
                 address = xstrdup(streq(mark + 1, "host-gateway") ? "127.0.0.1" : mark + 1);
-        if (!is_address(address) || option[strcspn(option, " \t\r\n#")])
+        if (!str_is_ip_address(address) || option[strcspn(option, " \t\r\n#")])
                 return error_set(err, ERROR_INVALID, "--add-host '%s': '%s' is not an IP address", option, mark + 1);
         if (to)
                 buf_putf(to, "%s\t%.*s\n", address, (int)(mark - option), option);

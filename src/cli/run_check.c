@@ -1,7 +1,6 @@
 /*
  * What of run's and create's options does not go together, and what docker has there and mica has not: that is said, and nothing is dropped silently.
  */
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -92,13 +91,6 @@ static int check_refused(const RunFlags *flags, const StrList *given, Error *err
         return 0;
 }
 
-static bool is_address(const char *text)
-{
-        unsigned char binary[sizeof(struct in6_addr)];
-
-        return inet_pton(strchr(text, ':') ? AF_INET6 : AF_INET, text, binary) == 1;
-}
-
 int run_flags_check(const RunFlags *flags, const StrList *given, Error *err)
 {
         if (check_refused(flags, given, err) < 0)
@@ -126,7 +118,7 @@ int run_flags_check(const RunFlags *flags, const StrList *given, Error *err)
         if (!str_empty(flags->workdir) && *flags->workdir != '/')
                 return error_set(err, ERROR_INVALID, "the working directory '%s' is invalid, it needs to be an absolute path", flags->workdir);
         for (size_t i = 0; i < flags->dns.n_items; i++)
-                if (!is_address(flags->dns.items[i]))
+                if (!str_is_ip_address(flags->dns.items[i]))
                         return error_set(err, ERROR_INVALID, "invalid argument \"%s\" for \"--dns\" flag: it must be an IP address", flags->dns.items[i]);
         if (flags->detach_keys && detach_keys_check(flags->detach_keys, err) < 0)
                 return -1;

@@ -1,7 +1,6 @@
 /*
  * -p/--publish and --expose, with docker's ranges: "80", "8000-8010/udp", "8080:80", "127.0.0.1:8000-8002:80-82", "[::1]::80".
  */
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -81,7 +80,6 @@ static void add_binding(JsonValue *bindings, uint32_t port, const char *protocol
 static int split(char *text, const char *whole, const char **address, const char **host, const char **inside, Error *err)
 {
         char *last = strrchr(text, ':'), *before;
-        unsigned char binary[16];
 
         *address = *host = "";
         *inside = text;
@@ -100,7 +98,7 @@ static int split(char *text, const char *whole, const char **address, const char
                 before[-1] = '\0';
                 *address = text + 1;
         }
-        if (**address && inet_pton(strchr(*address, ':') ? AF_INET6 : AF_INET, *address, binary) != 1)
+        if (**address && !str_is_ip_address(*address))
                 return error_set(err, ERROR_INVALID, "invalid IP address in -p %s: %s", whole, *address);
         return 0;
 }

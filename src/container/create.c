@@ -106,14 +106,9 @@ static int check_log(const HostLogConfig *log, Error *err)
 {
         static const char *const known[] = { "compress", "env", "env-regex", "labels", "labels-regex", "max-file", "max-size", "tag" };
 
-        for (size_t i = 0; streq(log->type, "json-file") && i < log->config.n_items; i++) {
-                bool found = false;
-
-                for (size_t k = 0; k < ARRAY_LEN(known); k++)
-                        found |= streq(known[k], log->config.items[i].key);
-                if (!found)
+        for (size_t i = 0; streq(log->type, "json-file") && i < log->config.n_items; i++)
+                if (!str_is_one_of(log->config.items[i].key, known, ARRAY_LEN(known)))
                         return error_set(err, ERROR_INVALID, "unknown log opt '%s' for json-file log driver", log->config.items[i].key);
-        }
         return 0;
 }
 

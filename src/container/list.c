@@ -150,9 +150,8 @@ static int filter_status(const FilterContext *context, const char *value, Error 
 {
         static const char *const known[] = { "created", "restarting", "running", "removing", "paused", "exited", "dead" };
 
-        for (size_t i = 0; i < ARRAY_LEN(known); i++)
-                if (streq(known[i], value))
-                        return streq(context->container->state.status, value);
+        if (str_is_one_of(value, known, ARRAY_LEN(known)))
+                return streq(context->container->state.status, value);
         return error_set(err, ERROR_INVALID, "invalid filter 'status=%s'", value);
 }
 
@@ -219,9 +218,8 @@ static int filter_health(const FilterContext *context, const char *value, Error 
 {
         static const char *const known[] = { "starting", "healthy", "unhealthy", "none" };
 
-        for (size_t i = 0; i < ARRAY_LEN(known); i++)
-                if (streq(known[i], value))
-                        return streq(value, "none"); /* nothing watches HEALTHCHECK yet */
+        if (str_is_one_of(value, known, ARRAY_LEN(known)))
+                return streq(value, "none"); /* nothing watches HEALTHCHECK yet */
         return error_set(err, ERROR_INVALID, "unrecognized filter value for health: %s", value);
 }
 

@@ -1,5 +1,4 @@
 /* Options as texts of the command line, in docker's syntax, to members of ContainerSpec. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -140,14 +139,13 @@ int container_spec_add_host(ContainerSpec *spec, const char *text, Error *err)
         /* As docker: an "=" splits first, since a v6 address has colons */
         const char *split = strchr(text, '=') ? strchr(text, '=') : strchr(text, ':');
         _cleanup_free_ char *address = NULL;
-        unsigned char binary[16];
         size_t n;
 
         if (!split || split == text || !split[1])
                 return error_set(err, ERROR_INVALID, "bad format for --add-host: \"%s\": it must be name:address", text);
         n = strlen(split + 1);
         address = split[1] == '[' && split[n] == ']' ? xstrndup(split + 2, n - 2) : xstrdup(split + 1);
-        if (!streq(address, "host-gateway") && inet_pton(strchr(address, ':') ? AF_INET6 : AF_INET, address, binary) != 1)
+        if (!streq(address, "host-gateway") && !str_is_ip_address(address))
                 return error_set(err, ERROR_INVALID, "invalid IP address in --add-host: \"%s\"", address);
         strlist_addf(&spec->host.extra_hosts, "%.*s:%s", (int)(split - text), text, address);
         return 0;

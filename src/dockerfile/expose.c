@@ -1,6 +1,5 @@
 #include "dockerfile/expose.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 #include <strings.h>
 
@@ -34,13 +33,6 @@ static int parse_range(const char *text, int *ret_first, int *ret_last)
         return 0;
 }
 
-static bool is_address(const char *ip)
-{
-        unsigned char binary[16];
-
-        return inet_pton(AF_INET, ip, binary) == 1 || inet_pton(AF_INET6, ip, binary) == 1;
-}
-
 static int check_host(const char *ip, const char *host, const char *container, int first, int last, Error *err)
 {
         _cleanup_free_ char *bare = NULL;
@@ -54,7 +46,7 @@ static int check_host(const char *ip, const char *host, const char *container, i
         } else {
                 bare = xstrdup(ip);
         }
-        if (*bare && !is_address(bare))
+        if (*bare && !str_is_ip_address(bare))
                 return error_set(err, ERROR_INVALID, "invalid IP address: %s", bare);
         if (!*host)
                 return 0;
@@ -100,7 +92,7 @@ int expose_parse(StrList *ports, const char *word, ExposeFindings *ret, Error *e
                 return invalid_port(word, "invalid proto: ", slash + 1, err);
         ret->proto_case = slash && slash[1] && !streq(slash + 1, proto);
         ret->host_format = *ip || *host;
-        if (*ip && *ip != '[' && !is_address(ip))
+        if (*ip && *ip != '[' && !str_is_ip_address(ip))
                 return error_set(err, ERROR_INVALID, "invalid IP address: %s", ip);
         if (parse_range(container, &first, &last) < 0)
                 return error_set(err, ERROR_INVALID, "invalid containerPort: %s", container);
