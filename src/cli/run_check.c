@@ -11,74 +11,49 @@
 #define NO_REALTIME "processor time of the real-time scheduler is not given by mica"
 
 #define FIELD(member) offsetof(RunFlags, member)
-#define REFUSED_LIST(name) \
+#define NOT_THERE "Not there: "
+#define REFUSED(name, why) \
         { \
-                name, 0, OPTION_LIST, FIELD(refused), .help = "Not there", .flags = OPTION_HIDDEN \
+                name, 0, OPTION_LIST, FIELD(refused), .help = NOT_THERE why, .flags = OPTION_HIDDEN \
         }
 
-/* Rows for the parser only: why they are refused stands in refusals[]. */
+/* The help of a REFUSED one says why, or what there is instead. */
 const Option run_refused_options[] = {
-        REFUSED_LIST("blkio-weight"),
-        REFUSED_LIST("blkio-weight-device"),
-        REFUSED_LIST("cgroupns"),
-        REFUSED_LIST("cpu-rt-period"),
-        REFUSED_LIST("cpu-rt-runtime"),
-        REFUSED_LIST("device-cgroup-rule"),
-        REFUSED_LIST("device-read-bps"),
-        REFUSED_LIST("device-read-iops"),
-        REFUSED_LIST("device-write-bps"),
-        REFUSED_LIST("device-write-iops"),
+        REFUSED("blkio-weight", NO_BLKIO),
+        REFUSED("blkio-weight-device", NO_BLKIO),
+        REFUSED("cgroupns", "a container has a cgroup namespace of its own with cgroup v2, and the host's with v1"),
+        REFUSED("cpu-rt-period", NO_REALTIME),
+        REFUSED("cpu-rt-runtime", NO_REALTIME),
+        REFUSED("device-cgroup-rule", "devices are given by name, with --device"),
+        REFUSED("device-read-bps", NO_BLKIO),
+        REFUSED("device-read-iops", NO_BLKIO),
+        REFUSED("device-write-bps", NO_BLKIO),
+        REFUSED("device-write-iops", NO_BLKIO),
         { "disable-content-trust", 0, OPTION_BOOL, FIELD(disable_content_trust), .help = "Skip image verification", .value = "true", .flags = OPTION_HIDDEN },
-        REFUSED_LIST("gpus"),
-        REFUSED_LIST("ip"),
-        REFUSED_LIST("ip6"),
+        REFUSED("gpus", "there are no device drivers: the device files are given with --device"),
+        REFUSED("ip", NO_NETWORKS),
+        REFUSED("ip6", NO_NETWORKS),
         { "isolation", 0, OPTION_STRING, FIELD(isolation), .help = "Container isolation technology", .flags = OPTION_HIDDEN },
-        REFUSED_LIST("kernel-memory"),
-        REFUSED_LIST("link"),
-        REFUSED_LIST("link-local-ip"),
-        REFUSED_LIST("mac-address"),
-        REFUSED_LIST("memory-swappiness"),
-        REFUSED_LIST("net-alias"),
-        REFUSED_LIST("network-alias"),
+        REFUSED("kernel-memory", "kernels have it no more; --memory counts what the kernel needs as well"),
+        REFUSED("link", NO_NETWORKS),
+        REFUSED("link-local-ip", NO_NETWORKS),
+        REFUSED("mac-address", NO_NETWORKS),
+        REFUSED("memory-swappiness", "cgroup v2 does not have it; --memory-swap limits the swap"),
+        REFUSED("net-alias", NO_NETWORKS),
+        REFUSED("network-alias", NO_NETWORKS),
         { "oom-kill-disable", 0, OPTION_BOOL, FIELD(oom_kill_disable), .help = "Disable OOM Killer", .flags = OPTION_HIDDEN },
-        REFUSED_LIST("storage-opt"),
+        REFUSED("storage-opt", "the size of a writable layer is not limited by mica"),
         { "userns", 0, OPTION_STRING, FIELD(userns), .help = "User namespace to use", .flags = OPTION_HIDDEN },
         { "volume-driver", 0, OPTION_STRING, FIELD(volume_driver), .help = "Optional volume driver for the container", .flags = OPTION_HIDDEN },
         OPTION_TABLE_END,
 };
 
-static const struct {
-        const char *name, *why;
-} refusals[] = {
-        { "blkio-weight", NO_BLKIO },
-        { "blkio-weight-device", NO_BLKIO },
-        { "cgroupns", "a container has a cgroup namespace of its own with cgroup v2, and the host's with v1" },
-        { "cpu-rt-period", NO_REALTIME },
-        { "cpu-rt-runtime", NO_REALTIME },
-        { "device-cgroup-rule", "devices are given by name, with --device" },
-        { "device-read-bps", NO_BLKIO },
-        { "device-read-iops", NO_BLKIO },
-        { "device-write-bps", NO_BLKIO },
-        { "device-write-iops", NO_BLKIO },
-        { "gpus", "there are no device drivers: the device files are given with --device" },
-        { "ip", NO_NETWORKS },
-        { "ip6", NO_NETWORKS },
-        { "kernel-memory", "kernels have it no more; --memory counts what the kernel needs as well" },
-        { "link", NO_NETWORKS },
-        { "link-local-ip", NO_NETWORKS },
-        { "mac-address", NO_NETWORKS },
-        { "memory-swappiness", "cgroup v2 does not have it; --memory-swap limits the swap" },
-        { "net-alias", NO_NETWORKS },
-        { "network-alias", NO_NETWORKS },
-        { "storage-opt", "the size of a writable layer is not limited by mica" },
-};
-
 /* What is the default anyway is fine. */
 static int check_refused(const RunFlags *flags, const StrList *given, Error *err)
 {
-        for (size_t i = 0; i < ARRAY_LEN(refusals); i++)
-                if (strlist_has(given, refusals[i].name))
-                        return error_set(err, ERROR_UNSUPPORTED, "--%s is not there: %s", refusals[i].name, refusals[i].why);
+        for (const Option *option = run_refused_options; option->name; option++)
+                if (option->offset == FIELD(refused) && strlist_has(given, option->name))
+                        return error_set(err, ERROR_UNSUPPORTED, "--%s is not there: %s", option->name, str_after(option->help, NOT_THERE));
         if (flags->oom_kill_disable)
                 return error_set(err, ERROR_UNSUPPORTED,
                                  "--oom-kill-disable is not there: cgroup v2 does not have it; --oom-score-adj lets others be killed first");
