@@ -9,7 +9,6 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/child.h"
@@ -80,14 +79,27 @@ static Answer try_overlay_lower_add(void)
         return works("overlayfs takes layers one by one");
 }
 
-static Answer try_user_namespace(void)
+/* Whether something goes that changes the process, or what it sees: a child tries it. */
+static bool works_in_child(bool (*try)(int fd), int fd)
 {
-        int status;
+        _cleanup_error_ Error ignored = ERROR_INIT;
         pid_t pid = fork();
+        int status;
 
         if (pid == 0)
-                _exit(unshare(CLONE_NEWUSER) < 0 ? 1 : 0);
-        if (pid < 0 || waitpid(pid, &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
+                _exit(try(fd) ? 0 : 1);
+        return pid > 0 && child_wait(pid, &status, &ignored) == 0 && status == 0;
+}
+
+static bool enter_user_namespace(int fd)
+{
+        (void)fd;
+        return unshare(CLONE_NEWUSER) == 0;
+}
+
+static Answer try_user_namespace(void)
+{
+        if (!works_in_child(enter_user_namespace, -1))
                 return fails("user namespaces cannot be made here (see /proc/sys/user/max_user_namespaces)");
         return works("user namespaces can be made");
 }
@@ -132,36 +144,30 @@ static bool overlay_takes(const char *erofs, const char *other)
         return fd >= 0;
 }
 
-/* The same with the mount attached, in a child with a mount namespace that is gone with it: nothing is seen elsewhere. */
-static _noreturn_ void try_attached(int mount_fd)
+/* The same with the mount attached, in a mount namespace that is gone with the child: nothing is seen elsewhere. */
+static bool overlay_takes_attached(int mount_fd)
 {
         _cleanup_error_ Error ignored = ERROR_INIT;
         _cleanup_close_ int top = -1;
 
         if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-                _exit(1);
+                return false;
         top = mount_tmpfs(NULL, &ignored);
         if (top < 0 || sys_mkdirat(top, "layer", 0755) < 0 || sys_mkdirat(top, "other", 0755) < 0 || mount_attach(top, AT_FDCWD, "/tmp", &ignored) < 0 ||
             mount_attach(mount_fd, top, "layer", &ignored) < 0)
-                _exit(1);
-        _exit(overlay_takes("/tmp/layer", "/tmp/other") ? 0 : 1);
+                return false;
+        return overlay_takes("/tmp/layer", "/tmp/other");
 }
 
 /* A container's root is an overlay over EROFS mounts. `dir_fd` is a directory that is surely there. */
 static Answer try_overlay_on(int mount_fd, int dir_fd)
 {
         char erofs_path[FD_PROC_PATH_SIZE], dir_path[FD_PROC_PATH_SIZE];
-        _cleanup_error_ Error ignored = ERROR_INIT;
         Answer found;
-        int status;
-        pid_t pid;
 
         if (overlay_takes(fd_proc_path(mount_fd, erofs_path), fd_proc_path(dir_fd, dir_path)))
                 return works("EROFS is mounted from files");
-        pid = fork();
-        if (pid == 0)
-                try_attached(mount_fd);
-        if (pid < 0 || child_wait(pid, &status, &ignored) < 0 || status != 0)
+        if (!works_in_child(overlay_takes_attached, mount_fd))
                 return fails("this kernel does not take EROFS mounts as layers of an overlay");
         found = works("EROFS is mounted from files, and is attached to be a layer of an overlay (before Linux 6.15)");
         found.attached = true;
