@@ -22,13 +22,12 @@ static int compare_write(void *user, const void *data, size_t size, Error *err)
 int erofs_index_check(const void *index, size_t size, const uint64_t *tar_sizes, size_t n_devices, Error *err)
 {
         _cleanup_(erofs_tree_freep) ErofsTree *tree = erofs_tree_new();
-        Reader reader;
-        Compare compare;
+        Compare compare = { .data = index };
         const Sink sink = { compare_write, &compare };
 
-        if (tree_load(tree, index, size, err) < 0 || reader_open(&reader, index, size, err) < 0)
+        if (tree_load(tree, index, size, err) < 0)
                 return -1;
-        compare = (Compare){ .data = index, .size = reader.size };
+        compare.size = reader_size(index);
         if (tree->n_devices != n_devices)
                 return error_set(err, ERROR_CORRUPT, "the index is over %zu layers, not %zu", tree->n_devices, n_devices);
         if (erofs_tree_write(tree, tar_sizes, n_devices, &sink, err) < 0)

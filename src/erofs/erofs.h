@@ -48,6 +48,12 @@ int erofs_tree_add_index(ErofsTree *tree, const void *index, size_t size, Error 
  */
 #define EROFS_FILE_ALIGN 4096
 
+/* Of the file of an index of so many bytes. */
+static inline uint64_t erofs_file_size(uint64_t size)
+{
+        return (size + EROFS_FILE_ALIGN - 1) / EROFS_FILE_ALIGN * EROFS_FILE_ALIGN;
+}
+
 /* Sizes of the layers' tars in bytes, in the order of the devices; what the device table needs. */
 int erofs_tree_write(ErofsTree *tree, const uint64_t *tar_sizes, size_t n_devices, const Sink *to, Error *err);
 

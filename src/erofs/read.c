@@ -22,7 +22,7 @@ static void read_volume(const uint8_t *sb, Reader *reader)
 /* Zeros behind the last block, up to the end of the file. */
 static bool padding_sound(const uint8_t *data, uint64_t size, uint64_t file_size)
 {
-        if (size > file_size || (size < file_size && file_size != (size + EROFS_FILE_ALIGN - 1) / EROFS_FILE_ALIGN * EROFS_FILE_ALIGN))
+        if (file_size != size && file_size != erofs_file_size(size))
                 return false;
         for (uint64_t i = size; i < file_size; i++)
                 if (data[i])
@@ -44,7 +44,7 @@ int reader_open(Reader *reader, const void *index, size_t file_size, Error *err)
         if (get32(sb + SB_COMPAT) != EROFS_COMPAT || get32(sb + SB_INCOMPAT) != EROFS_INCOMPAT || sb[SB_BLOCK_BITS] != EROFS_BLOCK_BITS ||
             get16(sb + SB_DEVICE_SLOT) != EROFS_DEVICE_SLOT)
                 return corrupt("the superblock has features that mica does not write", err);
-        size = (uint64_t)get32(sb + SB_BLOCKS) << EROFS_BLOCK_BITS;
+        size = reader_size(data);
         if (size < EROFS_SUPER + EROFS_BLOCK || !padding_sound(data, size, file_size))
                 return corrupt("the superblock has another size", err);
         *reader = (Reader){ .data = data, .size = size, .n_devices = get16(sb + SB_DEVICES), .root = get16(sb + SB_ROOT_NID), .budget = 2 * size };

@@ -41,6 +41,12 @@ typedef struct ReadName {
         uint64_t nid;
 } ReadName;
 
+/* What the superblock says: bytes without padding. Believed only when reader_open() has seen the index. */
+static inline uint64_t reader_size(const uint8_t *index)
+{
+        return (uint64_t)get32(index + EROFS_SUPER + SB_BLOCKS) << EROFS_BLOCK_BITS;
+}
+
 /* All: -1 with CORRUPT. */
 int reader_open(Reader *reader, const void *index, size_t file_size, Error *err);
 int reader_inode(Reader *reader, uint64_t nid, ReadInode *ret, Error *err);

@@ -60,7 +60,7 @@ int chain_write(Lease *lease, const Digest *diff_ids, size_t n, const char *temp
                         r = error_wrap(err, "cannot merge '%s/%s'", lease->store->root, name);
         }
         if (r == 0)
-                r = index_write(tree, sizes, n, lease->dir_fd, temporary, true, NULL, err);
+                r = index_write(tree, sizes, n, lease->dir_fd, temporary, true, err);
         erofs_tree_free(TAKE_PTR(tree));
         for (size_t i = 0; i < n; i++)
                 mapping_done(&mappings[i]);

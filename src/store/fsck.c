@@ -164,7 +164,7 @@ static int check_index(Fsck *fsck, const LayerInfo *info, ErofsTree *tree, Error
         layer_name(&info->diff_id, "index", path);
         if (faccessat(store->root_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
                 return 0; /* made when it is needed */
-        if (index_write(tree, &info->tar_size, 1, fsck->lease->dir_fd, lease_new_name(fsck->lease, "index", temporary), true, NULL, err) < 0 ||
+        if (index_write(tree, &info->tar_size, 1, fsck->lease->dir_fd, lease_new_name(fsck->lease, "index", temporary), true, err) < 0 ||
             mapping_open(fsck->lease->dir_fd, temporary, &want, err) < 0)
                 return -1;
         sound = mapping_open(store->root_fd, path, &have, &broken) == 0 && erofs_index_check(have.data, have.size, &info->tar_size, 1, &broken) == 0;

@@ -181,9 +181,8 @@ struct ErofsTree;
 int layer_read_tree(Store *store, const Digest *diff_id, struct ErofsTree **ret, uint64_t *ret_size, Error *err);
 /* Zeros up to a multiple of EROFS_FILE_ALIGN behind an index of so many bytes. -1 and errno. */
 int index_pad(int fd, uint64_t size);
-/* Writes a finished tree to a new file at dir_fd/name, padded. *ret_size: bytes without padding; may be NULL. */
-int index_write(struct ErofsTree *tree, const uint64_t *tar_sizes, size_t n_devices, int dir_fd, const char *name, bool durable, uint64_t *ret_size,
-                Error *err);
+/* Writes a finished tree to a new file at dir_fd/name, padded. `durable`: synced. */
+int index_write(struct ErofsTree *tree, const uint64_t *tar_sizes, size_t n_devices, int dir_fd, const char *name, bool durable, Error *err);
 
 /* Makes the empty mount points of containers at <root>/<name> when they are not there. */
 int mount_points_need(Lease *lease, const char *name, Error *err);

@@ -151,12 +151,12 @@ static int index_sink(void *user, const void *data, size_t size, Error *err)
 
 int index_pad(int fd, uint64_t size)
 {
-        uint64_t rest = size % EROFS_FILE_ALIGN;
+        uint64_t padded = erofs_file_size(size);
 
-        return rest ? sys_ftruncate(fd, (off_t)(size - rest + EROFS_FILE_ALIGN)) : 0;
+        return padded > size ? sys_ftruncate(fd, (off_t)padded) : 0;
 }
 
-int index_write(ErofsTree *tree, const uint64_t *tar_sizes, size_t n_devices, int dir_fd, const char *name, bool durable, uint64_t *ret_size, Error *err)
+int index_write(ErofsTree *tree, const uint64_t *tar_sizes, size_t n_devices, int dir_fd, const char *name, bool durable, Error *err)
 {
         _cleanup_close_ int fd = sys_openat(dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC, 0644);
         IndexFile file = { .buffer = BUF_INIT(256 * KIB), .fd = fd };
@@ -173,8 +173,6 @@ int index_write(ErofsTree *tree, const uint64_t *tar_sizes, size_t n_devices, in
         if (r == 0 && durable && sys_fdatasync(fd) < 0)
                 r = error_errno(err, errno, "cannot sync the index of a layer");
         buf_done(&file.buffer);
-        if (r == 0 && ret_size)
-                *ret_size = file.size;
         return r;
 }
 
@@ -217,7 +215,7 @@ int layer_need_index(Lease *lease, const Digest *diff_id, Error *err)
                 return 0;
         /* Not made with the layer, so no syncfs before the layer's row covered it: it has to be durable before it has its name. */
         if (layer_read_tree(store, diff_id, &tree, &size, err) < 0 ||
-            index_write(tree, &size, 1, lease->dir_fd, lease_new_name(lease, "index", temporary), true, NULL, err) < 0)
+            index_write(tree, &size, 1, lease->dir_fd, lease_new_name(lease, "index", temporary), true, err) < 0)
                 return -1;
         if (sys_renameat(lease->dir_fd, temporary, store->root_fd, name) < 0)
                 return error_errno(err, errno, "cannot put '%s/%s' in place", store->root, name);

@@ -161,8 +161,7 @@ int layer_writer_commit(LayerWriter *writer, const Digest *expected, LayerInfo *
         info.content_size = stats.content_size;
         info.n_entries = stats.n_entries;
         info.n_whiteouts = stats.n_whiteouts;
-        if (store_driver_kind(lease->store) == STORE_DRIVER_EROFS &&
-            index_write(writer->tree, &info.tar_size, 1, writer->dir_fd, "index", false, NULL, err) < 0)
+        if (store_driver_kind(lease->store) == STORE_DRIVER_EROFS && index_write(writer->tree, &info.tar_size, 1, writer->dir_fd, "index", false, err) < 0)
                 return -1;
         info.disk_size = info.tar_size + disk_size_at(writer->dir_fd, "index");
         if (store_publish(lease, writer->name, "layer", &info.diff_id, info.tar_size, layer_name(&info.diff_id, NULL, to), &published, err) < 0)

@@ -49,7 +49,7 @@ static int pad_old_index(const char *path, Error *err)
 
         if (stat(path, &st) < 0)
                 return error_errno(err, errno, "cannot open '%s'", path);
-        if (st.st_size % EROFS_FILE_ALIGN == 0)
+        if ((uint64_t)st.st_size == erofs_file_size((uint64_t)st.st_size))
                 return 0;
         fd = sys_openat(AT_FDCWD, path, O_WRONLY | O_NOFOLLOW, 0);
         return fd < 0 || index_pad(fd, (uint64_t)st.st_size) < 0 ? error_errno(err, errno, "cannot pad '%s'", path) : 0;
